@@ -1,0 +1,195 @@
+"""syncify and the default portal, promise by promise."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from concurrent.futures import CancelledError
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from gllm_core.concurrency import (
+    BlockedLoopWarning,
+    PortalNotRunningError,
+    ReentrantCallWarning,
+    asyncify,
+    get_default_portal,
+    syncify,
+)
+
+WAIT_S = 10.0
+
+
+async def ident() -> int:
+    return threading.get_ident()
+
+
+def test_default_portal_is_one_thread_for_all() -> None:
+    """proves: P1"""
+    barrier = threading.Barrier(8)
+    portals: list[BlockingPortal] = []
+
+    def first() -> None:
+        barrier.wait(WAIT_S)
+        portals.append(get_default_portal())
+
+    threads = [threading.Thread(target=first) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT_S)
+    assert len(set(map(id, portals))) == 1
+    assert len([t for t in threading.enumerate() if t.name == "gllm-default-portal"]) == 1
+
+
+def test_runs_on_the_given_portal() -> None:
+    """proves: S1"""
+    with start_blocking_portal() as portal:
+        there = portal.call(threading.get_ident)
+        assert syncify(ident, portal=portal)() == there
+        assert syncify(ident)() == get_default_portal().call(threading.get_ident) != there
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_value_error_and_context(backend: str) -> None:
+    """proves: S2, S3"""
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
+    variable.set("caller")
+    cause, error = KeyError("cause"), ValueError("error")
+
+    async def value() -> tuple[str, str | None]:
+        await anyio.lowlevel.checkpoint()
+        found = variable.get()
+        variable.set("coroutine")
+        return found, anyio.get_current_task().name
+
+    async def fails() -> None:
+        await anyio.lowlevel.checkpoint()
+        raise error from cause
+
+    with start_blocking_portal(backend) as portal:
+        assert syncify(value, portal=portal)() == ("caller", value.__qualname__)
+        assert variable.get() == "caller"
+        with pytest.raises(ValueError, match="error") as caught:
+            syncify(fails, portal=portal)()
+    assert caught.value is error
+    assert error.__cause__ is cause
+    assert error.__context__ is None
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_stopped_portal_refuses(backend: str) -> None:
+    """proves: S4"""
+    with start_blocking_portal(backend) as portal:
+        call = syncify(ident, portal=portal)
+        call()
+    with pytest.raises(PortalNotRunningError, match="not running"):
+        call()
+    with pytest.raises(PortalNotRunningError, match="not running"):
+        syncify(ident, portal=portal)()
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_cancelled_by_the_portal(backend: str) -> None:
+    """proves: S4"""
+    started = threading.Event()
+
+    async def endless() -> None:
+        started.set()
+        await anyio.sleep_forever()
+
+    outcome: list[BaseException] = []
+
+    def caller(portal: BlockingPortal) -> None:
+        try:
+            syncify(endless, portal=portal)()
+        except CancelledError as error:
+            outcome.append(error)
+
+    with start_blocking_portal(backend) as portal:
+        thread = threading.Thread(target=caller, args=(portal,))
+        thread.start()
+        assert started.wait(WAIT_S)
+        portal.call(portal.stop, True)
+    thread.join(WAIT_S)
+    assert len(outcome) == 1
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_base_exception_reaches_its_own_caller_only(kind: type[BaseException]) -> None:
+    """proves: S5"""
+    portal = get_default_portal()
+
+    async def fails() -> None:
+        raise kind
+
+    with pytest.raises(kind):
+        syncify(fails)()
+    assert get_default_portal() is portal
+    assert syncify(ident)() == portal.call(threading.get_ident)
+
+
+def test_deadline_reaches_through_every_hop() -> None:
+    """proves: S7"""
+    cleaned = threading.Event()
+    started = anyio.Event()
+
+    async def inner() -> None:
+        try:
+            started.set()
+            await anyio.sleep_forever()
+        finally:
+            cleaned.set()
+
+    async def outer() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(asyncify(syncify(inner)))
+            await started.wait()
+            group.cancel_scope.cancel()
+
+    syncify(outer)()
+    assert cleaned.wait(WAIT_S)
+
+
+def test_reentrant_call_at_depth_50() -> None:
+    """proves: S8"""
+
+    async def again(depth: int) -> int:
+        return syncify(again)(depth - 1) if depth else 50
+
+    with pytest.warns(ReentrantCallWarning):
+        assert syncify(again)(50) == 50
+
+
+async def test_foreign_loop_is_blocked_with_a_warning() -> None:
+    """proves: S9"""
+    with pytest.warns(BlockedLoopWarning):
+        assert syncify(ident)() != threading.get_ident()
+
+
+test_foreign_loop_is_blocked_with_a_warning = pytest.mark.anyio(test_foreign_loop_is_blocked_with_a_warning)
+
+
+def test_not_awaitable_is_refused() -> None:
+    """proves: S10"""
+
+    async def async_generator() -> Any:
+        yield
+
+    with pytest.raises(TypeError, match=r"async generator function .*async_generator.*use syncify_iterator"):
+        syncify(async_generator)
+    with pytest.raises(TypeError, match=r"awaitable from 'len', got 'int'"):
+        syncify(len)([])  # type: ignore[arg-type] # the bad input is the point
+
+
+def test_stopped_default_portal_is_replaced() -> None:
+    """proves: P2"""
+    old = get_default_portal()
+    old.call(old.stop)
+    new = get_default_portal()
+    assert new is not old
+    assert syncify(ident)() == new.call(threading.get_ident)
