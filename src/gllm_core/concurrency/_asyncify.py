@@ -2,47 +2,61 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
+import functools
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError as BridgeCancelledError
 from contextvars import copy_context
 from math import inf
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
-import anyio
-from anyio import CancelScope, CapacityLimiter, current_effective_deadline, to_thread
+from anyio import CancelScope, CapacityLimiter, to_thread
 from anyio.lowlevel import checkpoint, current_token
 
 from . import _workers
-from ._anyio_internals import HAS_WORKER_THREADLOCALS, forget_async_library, running_asyncio_loop
-from ._callables import dress, name_of, reject_not_blocking
-from ._inflight import Job, current
-from ._threadcall import ThreadCall, stop_iteration_error
-from ._tokens import acquire
+from ._anyio_internals import HAS_WORKER_THREADLOCALS, asyncio, import_asyncio_backend, running_asyncio_loop
+from ._callables import dress, is_bare_method, name_of, reject_not_blocking
+from ._delivery import Home
+from ._registry import registry
+from ._threadcall import Outbox, ThreadCall, cancels_of
+from ._threadcall_anyio import call_through_anyio
+from ._tokens import wait_for_token
+from ._turnstile import take_free_token, turnstile_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-logger = logging.getLogger("gllm_core.concurrency")
 
 
 class _AsyncifyDecorator(Protocol):
     def __call__(self, func: Callable[P, R], /) -> Callable[P, Coroutine[Any, Any, R]]: ...
 
 
-class _OfLoop(threading.local):
-    """What AnyIO would look up at each call, kept for the loop that ran on this thread last, without keeping that loop."""
+class _OfLoop:
+    """What AnyIO would look up at each call, for one loop, which it does not keep alive."""
 
-    loop: Callable[[], asyncio.AbstractEventLoop | None] = staticmethod(lambda: None)
-    limiter: CapacityLimiter
-    scope_type: type[CancelScope]
-    token_type: Any
+    __slots__ = ("effective_deadline", "limiter", "loop", "outbox", "scope", "token")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        import_asyncio_backend()  # which `current_token` would do while another thread may fork
+        token = current_token()
+        self.loop = weakref.ref(loop)
+        self.limiter = to_thread.current_default_thread_limiter()
+        self.scope = type(CancelScope())
+        self.token: Any = functools.partial(type(token), token.backend_class)
+        self.outbox = Outbox(loop)
+        registry.when_used()
+        self.effective_deadline = token.backend_class.current_effective_deadline
 
 
-_of_loop = _OfLoop()
+class _OfThread(threading.local):
+    loop: _OfLoop | None = None
+
+    def __reduce__(self) -> str:  # by name, where a wrapper is pickled by value
+        return "_of_thread"
+
+
+_of_thread = _OfThread()
+"""The loop that ran on this thread last."""
 
 
 @overload
@@ -57,9 +71,7 @@ def asyncify(
 ) -> Callable[P, Coroutine[Any, Any, R]]: ...
 @overload
 def asyncify(func: None = None, *, cancellable: bool = False, limiter: CapacityLimiter | None = None) -> _AsyncifyDecorator: ...
-def asyncify(
-    func: Callable[..., Any] | None = None, *, cancellable: bool = False, limiter: CapacityLimiter | None = None
-) -> Any:
+def asyncify(func: Any = None, *, cancellable: Any = False, limiter: Any = None) -> Any:
     """Make a blocking function awaitable: each await runs it once, on a worker thread.
 
     Args:
@@ -71,7 +83,8 @@ def asyncify(
 
     Returns:
         A coroutine function with the parameters of *func*, its name, doc and signature. It returns what *func* returns
-        and raises what it raises, as the same object (`StopIteration` becomes `RuntimeError`).
+        and raises what it raises, as the same object (`StopIteration` becomes `RuntimeError`). What *func* returns is not
+        awaited: the coroutine of a lambda that calls a coroutine function comes back as it is, and has not begun.
 
     Raises:
         TypeError: when wrapping, for what cannot work: a coroutine function, a generator function, a non-callable.
@@ -93,138 +106,46 @@ def asyncify(
     """
     if limiter is not None and not isinstance(limiter, CapacityLimiter):
         raise TypeError(f"asyncify() got limiter={limiter!r}; pass an anyio.CapacityLimiter, or None for the default one")
+    if not isinstance(cancellable, bool):
+        raise TypeError(f"asyncify() got cancellable={cancellable!r}; pass True or False")
     if func is None:
-        return lambda function: asyncify(function, cancellable=cancellable, limiter=limiter)
-    if isinstance(func, (staticmethod, classmethod)):
+        return functools.partial(asyncify, cancellable=cancellable, limiter=limiter)
+    if is_bare_method(func):
         return type(func)(asyncify(func.__func__, cancellable=cancellable, limiter=limiter))
     reject_not_blocking(func)
     name = name_of(func)
     blocking: Callable[..., Any] = func
+    turnstile = None if limiter is None else turnstile_of(limiter)
+    in_flight = registry.blocking
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         loop = running_asyncio_loop()
         if loop is None or not HAS_WORKER_THREADLOCALS:
-            return await _call_through_anyio(blocking, args, kwargs, name, cancellable, limiter)
-        of_loop = _of_loop
-        if of_loop.loop() is not loop:
-            _look_up(loop)
-        task = asyncio.current_task()
-        if current_effective_deadline() == -inf or (task is not None and task.cancelling()):
+            return await call_through_anyio(blocking, args, kwargs, name, cancellable, turnstile)
+        of_loop = _of_thread.loop
+        if of_loop is None or of_loop.loop() is not loop:
+            of_loop = _of_thread.loop = _OfLoop(loop)
+        cancels = cancels_of(asyncio.current_task(loop))
+        if of_loop.effective_deadline() == -inf or cancels:
             await checkpoint()  # cancelled already: the function never starts
-        call = ThreadCall(blocking, args, kwargs, name, limiter or of_loop.limiter, None if limiter else of_loop.limiter)
+        call = ThreadCall(blocking, args, kwargs, name, limiter or of_loop.limiter, turnstile)
         del args, kwargs
         try:
-            (limiter or of_loop.limiter).acquire_on_behalf_of_nowait(call)
-            loan = None
-        except anyio.WouldBlock:
-            loan = await acquire(limiter or of_loop.limiter, call, lent=limiter is None)
-        context = copy_context()
-        forget_async_library(context)
-        call.prepare(loop, of_loop.token_type(loop), of_loop.scope_type(), context, loan)
-        del context
-        try:
-            _workers.start(call.work)
-        except BaseException:
-            call.release()
+            in_flight[call] = None
+            if turnstile is None:
+                if not take_free_token(of_loop.limiter, call):
+                    call.loan = await wait_for_token(of_loop.limiter, call)
+            elif not turnstile.try_acquire(call):
+                await turnstile.acquire(call, Home(loop, loop.call_soon_threadsafe))
+            call.prepare(loop, of_loop.token(loop), of_loop.scope(), copy_context(), of_loop.outbox)
+            _workers.start(call)
+        except BaseException:  # a cancellation; no thread could be started; or an interrupt, which may come anywhere
+            call.leave(loop)
             raise
         try:
-            await call.wait(cancellable)
+            await call.wait(cancellable, cancels)
             return call.take()
         finally:
             del call
 
     return dress(wrapper, blocking)
-
-
-def _look_up(loop: asyncio.AbstractEventLoop) -> None:
-    token = current_token()
-    backend = token.backend_class
-    _of_loop.limiter = to_thread.current_default_thread_limiter()
-    _of_loop.scope_type = type(CancelScope())
-    _of_loop.token_type = lambda native: type(token)(backend, native)
-    _of_loop.loop = weakref.ref(loop)
-
-
-async def _call_through_anyio(
-    func: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    name: str,
-    cancellable: bool,
-    limiter: CapacityLimiter | None,
-) -> Any:
-    """On trio, and where our own threads cannot serve `anyio.from_thread`: AnyIO's threads, with a watch over the awaiter."""
-    own = limiter or to_thread.current_default_thread_limiter()
-    job = Job(None if limiter else own)
-    outcome: list[Any] = []
-
-    def work() -> None:
-        current.job = job
-        try:
-            outcome.append((func(*args, **kwargs), None))
-        except BaseException as error:  # noqa: BLE001 # it belongs to the awaiter
-            if abandoned:
-                _log(name, error)
-            outcome.append((None, error))
-        finally:
-            current.job = None
-
-    abandoned = False
-
-    async def watch() -> None:
-        nonlocal abandoned
-        try:
-            await anyio.sleep_forever()
-        finally:
-            if not outcome:
-                abandoned = cancellable
-                job.cancel()
-
-    await checkpoint()
-    loan = await acquire(own, job, lent=limiter is None)
-    released = token = current_token()
-
-    def release() -> None:
-        if loan is not None:
-            loan.give_back()
-        else:
-            own.release_on_behalf_of(job)
-
-    def work_and_release() -> None:
-        try:
-            work()
-        finally:
-            try:
-                native: Any = released.native_token
-                native.run_sync_soon(release)
-            except RuntimeError:
-                release()
-
-    del token
-    async with anyio.create_task_group() as group:
-        group.start_soon(watch)
-        try:
-            await to_thread.run_sync(work_and_release, abandon_on_cancel=cancellable, limiter=CapacityLimiter(inf))
-        finally:
-            if outcome:
-                group.cancel_scope.cancel()
-    if not outcome:
-        await checkpoint()
-        raise BridgeCancelledError
-    value, error = outcome.pop()
-    if error is None:
-        await anyio.lowlevel.checkpoint_if_cancelled()
-        return value
-    if isinstance(error, StopIteration):
-        raise stop_iteration_error(name, error) from error
-    context = error.__context__
-    try:
-        raise error
-    finally:
-        error.__context__ = context
-        del error, context
-
-
-def _log(name: str, error: BaseException) -> None:
-    if not isinstance(error, BridgeCancelledError):
-        logger.error("%s raised after its awaiter was cancelled", name, exc_info=error)

@@ -6,7 +6,14 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable
+from contextlib import AsyncContextDecorator, ContextDecorator
+from types import CodeType, FunctionType, MethodType
 from typing import Any, TypeVar, cast
+
+_COROUTINE_MARKS = ("_is_coroutine_mark", "_is_coroutine")
+"""How inspect and asyncio mark a function that is to be taken for a coroutine function."""
+
+_DECORATORS = (ContextDecorator.__call__, AsyncContextDecorator.__call__)
 
 _W = TypeVar("_W", bound=Callable[..., Any])
 
@@ -17,6 +24,11 @@ def name_of(func: object) -> str:
         func = func.func
     name = getattr(func, "__qualname__", None) or getattr(func, "__name__", None)
     return name if isinstance(name, str) else type(func).__qualname__
+
+
+def is_bare_method(func: object) -> bool:
+    """Whether *func* is a `staticmethod` or `classmethod` object, as in a class body below the decorator. It stays one."""
+    return isinstance(func, (staticmethod, classmethod))
 
 
 def reject_not_blocking(func: object) -> None:
@@ -48,6 +60,64 @@ def reject_not_async(async_func: object) -> None:
         raise TypeError(what.format("generator function", "it is not async: call it directly"))
 
 
+def reject_syncified(async_func: object, code: CodeType) -> None:
+    """Raise TypeError if a call of *async_func* would run *code*, which all of syncify's wrappers have.
+
+    A mark among their attributes would go on to whatever is made to look like them.
+    """
+
+    def is_a_wrapper(func: object) -> bool:
+        if isinstance(func, MethodType):
+            func = func.__func__
+        return isinstance(func, FunctionType) and func.__code__ == code
+
+    if _is(is_a_wrapper, async_func):
+        raise TypeError(f"syncify() got {name_of(async_func)!r}, which is syncified already; call it directly")
+
+
+def reject_not_blocking_source(caller: str, func: object) -> None:
+    """Raise TypeError, with the remedy, if *func* cannot give *caller* a blocking stream, or a blocking scope."""
+    scope = caller == "asyncify_context"
+    what = f"{caller}() got the {{}} {name_of(func)!r}; {{}}"
+    _reject_made_scope(caller, func)
+    if not callable(func):
+        raise TypeError(f"{caller}() needs a callable, got {func!r}; pass the function itself, not the result of a call")
+    if _is(inspect.iscoroutinefunction, func) or _is(_is_marked_coroutine_function, func):
+        raise TypeError(what.format("coroutine function", "await it directly"))
+    if _is(inspect.isasyncgenfunction, func):
+        remedy = "decorate it with contextlib.asynccontextmanager" if scope else "iterate over it directly with 'async for'"
+        raise TypeError(what.format("async generator function", remedy))
+    if scope and _is(inspect.isgeneratorfunction, func):
+        raise TypeError(what.format("generator function", "decorate it with contextlib.contextmanager first"))
+
+
+def reject_not_async_source(caller: str, async_func: object) -> None:
+    """Raise TypeError, with the remedy, if *async_func* cannot give *caller* an asynchronous stream, or such a scope."""
+    scope = caller == "syncify_context"
+    what = f"{caller}() got the {{}} {name_of(async_func)!r}; {{}}"
+    _reject_made_scope(caller, async_func)
+    if inspect.iscoroutine(async_func):
+        async_func.close()  # else Python warns that it was never awaited, on top of our error
+        raise TypeError(what.format("coroutine", "pass the function itself, without calling it"))
+    if not callable(async_func):
+        raise TypeError(
+            f"{caller}() needs an async callable, got {async_func!r}; pass the function itself, not the result of a call"
+        )
+    if _is(inspect.iscoroutinefunction, async_func) or _is(_is_marked_coroutine_function, async_func):
+        raise TypeError(what.format("coroutine function", "use syncify"))
+    if _is(inspect.isgeneratorfunction, async_func):
+        remedy = "decorate it with contextlib.contextmanager" if scope else "iterate over it directly with 'for'"
+        raise TypeError(what.format("generator function", f"it is not async: {remedy}"))
+    if scope and _is(inspect.isasyncgenfunction, async_func):
+        raise TypeError(what.format("async generator function", "decorate it with contextlib.asynccontextmanager first"))
+
+
+def _reject_made_scope(caller: str, func: object) -> None:
+    # What a contextlib-decorated function returns is callable, too: as a decorator, not as a function that makes a scope.
+    if getattr(type(func), "__call__", None) in _DECORATORS:  # noqa: B004 # the method itself is wanted
+        raise TypeError(f"{caller}() got a context manager; pass the function itself, without calling it")
+
+
 def not_awaitable(name: str, result: object) -> TypeError:
     """The error for a syncified function that returned *result*, which cannot be awaited."""
     if inspect.isasyncgen(result):
@@ -70,6 +140,8 @@ def dress(wrapper: _W, func: Callable[..., Any]) -> _W:
     wrapper.__name__ = getattr(named, "__name__", type(named).__name__)
     wrapper.__qualname__ = name_of(named)
     wrapper.__module__ = getattr(named, "__module__", None) or type(named).__module__
+    for mark in _COROUTINE_MARKS:
+        vars(wrapper).pop(mark, None)  # syncify's wrapper is none, and asyncify's does not need it
     wrapper.__wrapped__ = func  # type: ignore[attr-defined] # what functools.wraps sets, too
     return wrapper
 
@@ -86,6 +158,5 @@ def _is_marked_coroutine_function(func: object) -> bool:
     # deprecated from 3.14 on, where inspect knows them all.
     if sys.version_info >= (3, 12):
         return False
-    import asyncio
-
-    return asyncio.iscoroutinefunction(func)
+    is_marked: Callable[[object], bool] | None = getattr(sys.modules.get("asyncio"), "iscoroutinefunction", None)
+    return is_marked is not None and is_marked(func)

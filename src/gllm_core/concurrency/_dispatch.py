@@ -1,37 +1,49 @@
 """Calls into a portal's loop: one wake-up each, and never a wait on a loop that is dead.
 
-Why no call is lost. A call enters `_calls` and is handed to the loop under `_lock`, and only while the state is OPEN.
-`serve` sets the state to CLOSED under the same lock, on the loop, and then goes on running (`drain`) until `_calls` is
-empty. So a call is either refused, or its start was queued on a loop that is still to turn. Where the loop is killed
-without letting `serve` finish, the waiting caller sees it at its next health check.
+Why no call is lost. A caller puts its call into `_calls` and then looks at the state; `serve` sets the state to CLOSED and
+then looks at `_calls`, on the loop, until all that is there has ended (`drain`). So a caller that saw OPEN has its call seen.
+One that saw CLOSED takes it back, unless `drain` was quicker: whoever claims a call first decides whether it runs. Where the
+loop is killed without letting `serve` finish, the waiting caller sees it at its next health check. Whoever takes a call out
+of `_calls` finishes it, so it has one outcome.
+
+There is no lock to be held by a caller: a signal handler or a `__del__` may come at any point of it and make a call of its own,
+by way of another thread.
 """
 
 from __future__ import annotations
 
 import enum
 import os
-import sys
 import threading
-import weakref
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Callable
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from contextvars import Context
+from inspect import isawaitable
+from math import inf
 from types import CoroutineType
-from typing import Any
+from typing import Any, TypeVar
 
-from anyio import CancelScope, get_cancelled_exc_class
+from anyio import CancelScope
 from anyio.from_thread import BlockingPortal
 
-from ._anyio_internals import portal_thread_ident, running_asyncio_loop
+from ._anyio_internals import (
+    is_native_cancellation,
+    portal_loop_is_closed,
+    portal_loop_is_running,
+    portal_thread_ident,
+    running_asyncio_loop,
+)
+from ._call import Call
 from ._callables import not_awaitable
 from ._errors import PortalNotRunningError
 from ._loops import AsyncioTasks, GroupTasks
+from ._registry import registry
+from ._threads import known_thread, thread_exists
 
-FIRST_HEALTH_CHECK_S = 0.05
-LAST_HEALTH_CHECK_S = 2.0
-
+T = TypeVar("T")
 _NOTHING: Any = object()
+_COROUTINE: Any = CoroutineType
 
 
 class _State(enum.Enum):
@@ -40,94 +52,24 @@ class _State(enum.Enum):
     CLOSED = enum.auto()
 
 
-class Call:
-    """One syncified call, from entry to outcome. The doorbell rings exactly once, when the outcome is there."""
-
-    __slots__ = (
-        "args",
-        "begun",
-        "cancel_delivered",
-        "cancel_requested",
-        "context",
-        "dispatcher",
-        "done",
-        "doorbell",
-        "error",
-        "func",
-        "kwargs",
-        "name",
-        "scope",
-        "task",
-        "value",
-    )
-
-    def __init__(
-        self,
-        func: Callable[..., Awaitable[Any]],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        context: Context,
-        name: str,
-        dispatcher: Dispatcher,
-    ) -> None:
-        self.func: Any = func
-        self.args: Any = args
-        self.kwargs: Any = kwargs
-        self.context: Any = context
-        self.name = name
-        self.dispatcher = dispatcher
-        self.doorbell = threading.Lock()
-        self.doorbell.acquire()
-        self.value: Any = _NOTHING
-        self.error: BaseException | None = None
-        self.done = self.begun = self.cancel_requested = self.cancel_delivered = False
-        self.task: Any = None
-        self.scope: CancelScope | None = None
-
-    def cancel(self) -> None:
-        self.dispatcher.cancel(self)
-
-    def wait(self) -> None:
-        """Sleep until the outcome is there, looking now and then whether anybody is left to bring it."""
-        pause_s = FIRST_HEALTH_CHECK_S
-        while not self.doorbell.acquire(timeout=pause_s):
-            if self.dispatcher.is_dead():
-                self.dispatcher.bury()
-            pause_s = min(2 * pause_s, LAST_HEALTH_CHECK_S)
-
-    def take(self) -> Any:
-        """The value; or the error is raised, as the same object, its chain untouched, and no reference kept."""
-        error = self.error
-        if error is None:
-            value, self.value = self.value, None
-            return value
-        self.error = None
-        # Raising inside an `except` block of the caller would make Python put the caller's exception into __context__.
-        context = error.__context__
-        try:
-            raise error
-        finally:
-            error.__context__ = context
-            del error, context, self
-
-
 class Dispatcher:
-    """The calls in flight on one portal.
+    """The calls in flight on one portal. `_lock` guards the transitions of `_state`, which callers only read."""
 
-    `_lock` guards `_state` and entry into `_calls`. It is re-entrant, as the garbage collector may run a `__del__` that
-    makes a syncified call while this very thread holds it.
-    """
-
-    def __init__(self, portal: BlockingPortal) -> None:
+    def __init__(self, portal: BlockingPortal, answer_s: float = inf) -> None:
+        """*answer_s*: how long the portal has until it serves, in seconds; after that it is taken for dead."""
+        self._answer_by = time.monotonic() + answer_s
         self.ident = portal_thread_ident(portal)
         """The identifier of the thread that runs the portal's loop."""
         self._portal: BlockingPortal | None = portal
         self._lock = threading.RLock()
         self._state = _State.NEW
-        self._calls: dict[Call, None] = {}
+        self._calls: dict[Call, list[None]] = {}
+        """With the claim on each: whoever takes it decides whether the call starts here."""
         self._thread: threading.Thread | None = None
         self._tasks: AsyncioTasks | GroupTasks | None = None
-        _dispatchers.add(self)
+        self._inherited = False
+        registry.dispatchers[id(self)] = self
+        registry.when_used()
 
     # From any thread
 
@@ -142,87 +84,141 @@ class Dispatcher:
         """Whether nobody has started `serve` on the portal's loop yet."""
         return self._state is _State.NEW
 
-    def names_in_flight(self) -> list[str]:
-        return [call.name for call in tuple(self._calls)]
+    @property
+    def in_flight(self) -> int:
+        return len(self._calls)
 
-    def run(self, call: Call) -> None:
-        """Hand *call* over and wait for its outcome.
+    def calls_in_flight(self) -> list[Call]:
+        return [call for call in list(self._calls) if call.shown and not call.internal]
+
+    @property
+    def thread_name(self) -> str:
+        """The name of the thread that runs the portal's loop, as far as it is known."""
+        return f"thread {self.ident}" if self._thread is None else self._thread.name
+
+    def names_in_flight(self) -> list[str]:
+        return [call.name for call in list(self._calls) if not call.internal]
+
+    def run(self, call: Call) -> bool:
+        """Hand *call* over and wait for its outcome. False if it was refused, which leaves no trace.
 
         What interrupts the wait (Ctrl-C, an exception from a signal handler) cancels the coroutine, whose end is
         waited for; a second interrupt ends that wait, too.
         """
+        call.dispatcher = self
+        if call.thread_id == self.ident:
+            self.refuse_own_thread(call.name)
         try:
-            accepted = self.hand_over(call)
-            if accepted:
-                call.wait()
+            if not self.hand_over(call):
+                return False
+            call.wait(self)
+            if call.refused:
+                call.renew()
+                return False
         except BaseException as interrupt:
-            self.cancel(call)
-            if call in self._calls or call.done:
-                call.wait()
+            call.cancel()
+            if call in self._calls:
+                call.wait(self)
             if call.error is not None and not isinstance(call.error, CancelledError):
                 interrupt.__context__ = call.error
             call.error = call.value = None
             raise
-        if not accepted:
-            raise PortalNotRunningError(f"the portal of {call.name!r} is not running; use one that is, or the default portal")
+        return True
+
+    def refuse_own_thread(self, name: str) -> None:
+        """On the thread that ran the portal's loop, where no loop is running: it would wait for itself.
+
+        Raises:
+            PortalNotRunningError: unless another thread runs that loop now.
+        """
+        portal = self._portal
+        if portal is not None and not portal_loop_is_running(portal):
+            raise PortalNotRunningError(
+                f"the portal of {name!r} is not running: its loop is that of the thread that would wait for it; "
+                "run the loop on a thread of its own, or use the default portal"
+            )
 
     def cancel(self, call: Call) -> None:
-        call.cancel_requested = True
-        with self._lock:
-            if call not in self._calls:
-                return
-            if self._tasks is None:
+        if call not in self._calls:
+            return
+        if self._tasks is None:
+            if self._claim(call):
                 self._finish(call, CancelledError())
-                return
-            with suppress(RuntimeError):  # the loop is gone; the caller's health check ends the call
-                self._tasks.wake(self._deliver_cancel, call)
+            return
+        with suppress(RuntimeError):  # the loop is gone; the caller's health check ends the call
+            self._tasks.wake(self._deliver_cancel, call)
+
+    def wake(self, act: Callable[[T], object], of: T) -> None:
+        """Have the loop, which serves already, call ``act(of)``. Raises RuntimeError if it is closed."""
+        self._tasks.wake(act, of)  # type: ignore[union-attr] # as it serves
 
     def cancel_all(self) -> None:
-        for call in tuple(self._calls):
-            self.cancel(call)
+        for call in list(self._calls):
+            call.cancel()
 
     def is_dead(self) -> bool:
         """Whether no loop will ever again turn for the calls in flight. For the slow path: it takes microseconds."""
-        if self._tasks is not None and self._tasks.closed():
+        if self._inherited or (self._tasks is not None and self._tasks.closed()):
             return True
-        if self._thread is not None and not isinstance(self._thread, threading._DummyThread):
+        if self._thread is not None:
             return not self._thread.is_alive()
         portal = self._portal
         if self._state is _State.NEW and portal is not None:
-            return not portal_is_alive(portal)
-        return self.ident not in sys._current_frames()
+            return not portal_is_alive(portal) or portal_loop_is_closed(portal) or time.monotonic() > self._answer_by
+        return self.ident is None or not thread_exists(self.ident)
+
+    def look_after(self, call: Call) -> None:
+        """End *call* if nobody else ever will. For the slow path."""
+        if self.is_dead():
+            self.bury()
+            if self._inherited and not call.done:  # whoever took it, to tell its outcome, stayed with the parent
+                self._calls[call] = []
+                self._finish(call, _died(call))
+        elif self._tasks is not None and self._tasks.never_began(call):
+            self.finish_cancelled(call)
 
     def bury(self) -> None:
         """Refuse all calls from now on, and end those in flight: their loop is dead."""
-        with self._lock:
-            self._state = _State.CLOSED
-            self._portal = None
-            calls = tuple(self._calls)
-        for call in calls:
-            self._finish(call, PortalNotRunningError(f"the portal of {call.name!r} died while the call was in flight"))
+        self._close()
+        for call in list(self._calls):
+            # One that was claimed, and has not begun, is about to be taken back by its caller.
+            if not self._claim(call) and (call.begun or call.task is not None):
+                self._finish(call, _died(call))
+            elif self._calls.pop(call, _NOTHING) is not _NOTHING:
+                call.refused = True  # it never began: another portal may run it
+                call.ring()
+
+    def _claim(self, call: Call) -> bool:
+        """Whoever is first decides whether *call* starts on this portal. False, too, if it is not (any more) here."""
+        claim = self._calls.get(call)
+        try:
+            if claim is not None:
+                claim.pop()
+                return True
+        except IndexError:
+            pass
+        return False
 
     def inherit(self) -> None:
         """In a forked child: the loop and every other thread stayed with the parent."""
+        _of_parent.extend(call.task for call in list(self._calls))
         self._lock = threading.RLock()
+        self._inherited = True
         self.bury()
 
     def hand_over(self, call: Call) -> bool:
         """Register *call* and wake the loop for it; or refuse it, which leaves no trace."""
-        if sys.is_finalizing():
-            return False
-        with self._lock:
-            if self._state is _State.NEW:
-                self._calls[call] = None  # `serve` starts it
-                return True
-            if not self.accepts:
-                return False
-            self._calls[call] = None
+        self._calls[call] = [None]
+        if self.accepts:
             try:
                 self._tasks.wake(self._start, call)  # type: ignore[union-attr] # set before the state is OPEN
             except RuntimeError:  # the loop is closed, though `serve` never ended
-                del self._calls[call]
-                return False
-            return True
+                self.bury()
+            else:
+                return True
+        elif self._state is _State.NEW:
+            return True  # `serve` starts it
+        return not (self._claim(call) and self._calls.pop(call, _NOTHING) is not _NOTHING)
 
     # On the loop's thread
 
@@ -242,25 +238,25 @@ class Dispatcher:
             if self._state is _State.CLOSED:
                 return
             self.ident = threading.get_ident()
-            self._thread = threading.current_thread()
+            self._thread = known_thread()
             self._tasks = tasks
             self._state = _State.OPEN
-            waiting = tuple(self._calls)
-        for call in waiting:
+        for call in list(self._calls):
             self._start(call)
         if on_open is not None:
             on_open()
         try:
             await portal.sleep_until_stopped()
             self._close()
-            await tasks.drain(self._calls, self._finish_cancelled)
+            for call in list(self._calls):
+                call.portal_stops()
+            await tasks.drain(self._calls, self._start, self.finish_cancelled, hard=False)
         except GeneratorExit:  # the loop was dropped, not ended: nothing can be awaited any more
             raise
         except BaseException:
             self._close()
-            tasks.cancel_hard(self._calls)
             with CancelScope(shield=True):
-                await tasks.drain(self._calls, self._finish_cancelled)
+                await tasks.drain(self._calls, self._start, self.finish_cancelled, hard=True)
             raise
 
     def _close(self) -> None:
@@ -269,15 +265,28 @@ class Dispatcher:
             self._portal = None
 
     def _start(self, call: Call) -> None:
-        if not call.done and call.task is None and self._tasks is not None:
-            self._tasks.spawn(call)
+        if self._tasks is not None and self._claim(call):
+            try:
+                self._tasks.spawn(call)
+            except BaseException as error:  # noqa: BLE001 # no task, so nobody else would tell the caller
+                self._finish(call, error)
+        else:
+            self._turn_away(call)
+
+    def _turn_away(self, call: Call) -> None:
+        """Of a call that is here and was not claimed on this thread: by its caller, then, whom an interrupt may have kept from
+        what was to follow. It would wait for ever, and so would the end of this portal.
+        """
+        if call.task is None and not call.begun and self._calls.pop(call, _NOTHING) is not _NOTHING:
+            call.refused = True
+            call.ring()
 
     def _deliver_cancel(self, call: Call) -> None:
-        if call.done or call.cancel_delivered or self._tasks is None:
-            return
-        if call.task is None:  # an interrupt came between registration and wake-up: it never starts
+        if self._claim(call):  # an interrupt came between registration and wake-up: it never starts
             self._finish(call, CancelledError())
-        elif call.begun:
+        elif not call.begun:
+            self._turn_away(call)
+        elif not call.cancel_delivered and self._tasks is not None:
             call.cancel_delivered = True
             self._tasks.cancel(call)
 
@@ -286,57 +295,52 @@ class Dispatcher:
         error: BaseException | None = None
         result: Any = None
         try:
-            with self._tasks.scope() as call.scope:  # type: ignore[union-attr] # spawned by it
-                if call.cancel_requested and not call.cancel_delivered:
-                    call.cancel_delivered = True
-                    self._tasks.cancel(call)  # type: ignore[union-attr]
-                result = call.func(*call.args, **call.kwargs)
-                if type(result) is not CoroutineType and not _is_awaitable(result):
-                    raise not_awaitable(call.name, result)
-                call.value = await result
-        except GeneratorExit:
-            error = PortalNotRunningError(f"the portal of {call.name!r} died while the call was in flight")
-            raise
-        except get_cancelled_exc_class() as cancelled:
-            error = _cancelled_error(cancelled)
+            if call.cancel_requested and not call.cancel_delivered:
+                call.cancel_delivered = True
+                self._tasks.cancel_begun(call)  # type: ignore[union-attr] # spawned by it
+            result = call.func(*call.args, **call.kwargs)
+            if type(result) is not _COROUTINE and not isawaitable(result):
+                raise not_awaitable(call.name, result)
+            call.value = await result
+        except GeneratorExit as raised:
+            if self._tasks.is_driving(call):  # type: ignore[union-attr] # spawned by it
+                error = raised
+            else:  # the loop was dropped
+                error = _died(call)
+                raise
         except BaseException as raised:  # noqa: BLE001 # one call's SystemExit is not the portal's: it goes to its caller
-            error = raised
+            error = _cancelled_error(raised) if is_native_cancellation(raised) else raised
         finally:
             del result
-            if error is None and call.value is _NOTHING:  # the scope took the cancellation
-                error = CancelledError()
             self._finish(call, error)
             del error, call
 
-    def _finish_cancelled(self, call: Call) -> None:
+    def finish_cancelled(self, call: Call) -> None:
+        self._claim(call)  # it shall not start any more
         self._finish(call, CancelledError())
 
     def _finish(self, call: Call, error: BaseException | None) -> None:
         """Ring the caller: once. All that the loop's side holds is let go before, so that nothing outlives the call."""
-        with self._lock:
-            if call.done:
-                return
-            call.done = True
-            call.error = error
-            call.func = call.args = call.kwargs = call.context = call.task = call.scope = None
-            self._calls.pop(call, None)
+        if self._calls.pop(call, _NOTHING) is _NOTHING:
+            return
+        call.error = error
         del error
-        call.doorbell.release()
+        call.func = call.args = call.kwargs = call.context = call.task = call.scope = None
+        call.ring()
 
 
-_dispatchers: weakref.WeakSet[Dispatcher] = weakref.WeakSet()
+_of_parent: list[object] = []
+"""In a forked child: the tasks of the parent's loops. Dropped, they would complain, and run their `finally` blocks here."""
+
+
+def _died(call: Call) -> PortalNotRunningError:
+    return PortalNotRunningError(f"the portal of {call.name!r} died while the call was in flight")
 
 
 def portal_is_alive(portal: BlockingPortal) -> bool:
     """Whether *portal* was not stopped and its thread runs in this process. -1 stands for an AnyIO that does not say."""
     ident = portal_thread_ident(portal)
-    return ident is not None and (ident == -1 or ident in sys._current_frames())
-
-
-def _is_awaitable(result: object) -> bool:
-    import inspect
-
-    return inspect.isawaitable(result)
+    return ident is not None and (ident == -1 or thread_exists(ident))
 
 
 def _cancelled_error(cancelled: BaseException) -> CancelledError:
@@ -346,10 +350,11 @@ def _cancelled_error(cancelled: BaseException) -> CancelledError:
 
 
 def _forget_parent() -> None:
-    global _dispatchers
-    inherited, _dispatchers = list(_dispatchers), weakref.WeakSet()
+    inherited = [ref() for ref in registry.dispatchers.valuerefs()]
+    registry.dispatchers.clear()
     for dispatcher in inherited:
-        dispatcher.inherit()
+        if isinstance(dispatcher, Dispatcher):
+            dispatcher.inherit()
 
 
 if hasattr(os, "register_at_fork"):

@@ -33,25 +33,29 @@ class Job:
         self.awaiter_cancelled = False
         self.lendable = lendable
         """The default limiter whose token this job runs on; None where the token is never lent."""
-        self._calls: list[Cancellable] = []
+        self._calls: tuple[Cancellable, ...] = ()
+        """Replaced by the job's own thread only."""
 
     def attach(self, call: Cancellable) -> None:
-        self._calls.append(call)
+        self._calls = (*self._calls, call)
         if self.awaiter_cancelled:
             call.cancel()
 
     def detach(self, call: Cancellable) -> None:
-        self._calls.remove(call)
+        self._calls = tuple(attached for attached in self._calls if attached is not call)
 
     def cancel(self) -> None:
         """The awaiter was cancelled: so are the coroutines that the function waits for."""
         self.awaiter_cancelled = True
-        for call in tuple(self._calls):
+        for call in self._calls:
             call.cancel()
 
 
 class _Current(threading.local):
     job: Job | None = None
+
+    def __reduce__(self) -> str:  # by name, where a wrapper is pickled by value
+        return "current"
 
 
 current = _Current()
@@ -80,7 +84,7 @@ class Loan:
     def closed(self) -> bool:
         return self._closed
 
-    def borrow(self, when_free: Callable[[], None] | None = None) -> bool:
+    def borrow(self, when_free: Callable[[], None]) -> bool:
         """Take the token if it is here; otherwise, *when_free* is called once it has been taken for its owner."""
         with self._lock:
             if self._closed:
@@ -88,8 +92,7 @@ class Loan:
             if not self._borrowed:
                 self._borrowed = True
                 return True
-            if when_free is not None:
-                self._waiters.append(when_free)
+            self._waiters.append(when_free)
             return False
 
     def forget(self, when_free: Callable[[], None]) -> None:
@@ -109,7 +112,10 @@ class Loan:
                 if self._returned is not None:
                     self._returned.set()
         if when_free is not None:
-            when_free()
+            try:
+                when_free()
+            except RuntimeError:  # its loop is closed
+                self.give_back()
 
     def close(self) -> None:
         """The lender's call is over. Blocks while a function that nobody waits for any more still runs on the token."""
@@ -124,6 +130,14 @@ class Loan:
 
 loans: ContextVar[Loan | None] = ContextVar("gllm_core.concurrency.loans", default=None)
 """The innermost loan that this code may run asyncified calls on."""
+
+
+def innermost_open_loan() -> Loan | None:
+    """The innermost loan that this code runs below; one that is closed is not kept by those that are opened below it."""
+    loan = loans.get()
+    while loan is not None and loan.closed:
+        loan = loan.outer
+    return loan
 
 
 def open_loan(limiter: CapacityLimiter) -> Loan | None:

@@ -3,104 +3,30 @@
 from __future__ import annotations
 
 import atexit
-import functools
 import logging
 import os
 import threading
 import time
 import weakref
-from contextvars import Context, copy_context
+from functools import partial
+from math import inf
 from typing import Any
 
-import anyio
 from anyio.from_thread import BlockingPortal
 
-from ._anyio_internals import import_asyncio_backend
-from ._dispatch import Call, Dispatcher, portal_is_alive
+from ._anyio_internals import ask_portal_to_start, portal_thread_ident
+from ._call import not_running
+from ._dispatch import Dispatcher, portal_is_alive
 from ._errors import PortalNotRunningError
+from ._log import fields, logger
+from ._portal_thread import PortalThread
+from ._threads import refuse_greenlets
 
 SHUTDOWN_GRACE_S = 3.0
 """How long the interpreter's exit waits, at most, for cancelled calls to end, in seconds."""
 
-logger = logging.getLogger("gllm_core.concurrency")
-
-
-class PortalThread:
-    """One portal of ours, on a daemonic thread of its own."""
-
-    def __init__(self, name: str) -> None:
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._ready = threading.Event()
-        self._error: BaseException | None = None
-        self.starter: int | None = None
-        self.portal: BlockingPortal | None = None
-        self.dispatcher: Dispatcher | None = None
-
-    def start(self) -> None:
-        self.starter = threading.get_ident()
-        try:
-            self._thread.start()
-        except BaseException as error:
-            self._error = error
-            self._ready.set()
-            raise PortalNotRunningError(f"the portal's thread could not be started: {error}") from error
-        finally:
-            self.starter = None
-
-    @property
-    def usable(self) -> bool:
-        """Whether it takes calls, or is about to."""
-        if not self._ready.is_set():
-            return True
-        return self._error is None and self.dispatcher is not None and self.dispatcher.accepts
-
-    def wait_ready(self) -> Dispatcher:
-        self._ready.wait()
-        if self.dispatcher is None:
-            raise PortalNotRunningError(f"the portal could not be started: {self._error}") from self._error
-        return self.dispatcher
-
-    def inherit(self) -> None:
-        """In a forked child: whoever waits here (a fork in a signal handler) must not wait for a thread of the parent."""
-        self._error = PortalNotRunningError("the portal belongs to the parent process")
-        self._ready = threading.Event()
-        self._ready.set()
-
-    def stop(self, grace_s: float) -> list[str]:
-        """Cancel what runs, wait at most *grace_s* seconds for its end, and say what is left."""
-        deadline = time.monotonic() + grace_s
-        self._ready.wait(grace_s)
-        dispatcher = self.dispatcher
-        if dispatcher is None or self.portal is None:
-            return []
-        # First once, as asyncio cancels, so that `finally` blocks may await; then as AnyIO does, whatever is awaited.
-        dispatcher.cancel_all()
-        while dispatcher.names_in_flight() and time.monotonic() < deadline - grace_s / 2:
-            self._thread.join(0.001)
-        stop = Call(self.portal.stop, (True,), {}, copy_context(), "BlockingPortal.stop", dispatcher)
-        if dispatcher.hand_over(stop):
-            self._thread.join(max(0.0, deadline - time.monotonic()))
-        else:
-            self._thread.join(max(0.0, deadline - time.monotonic()))
-        if not self._thread.is_alive():
-            return []
-        return dispatcher.names_in_flight() or [self._thread.name]
-
-    def _run(self) -> None:
-        try:
-            Context().run(functools.partial(anyio.run, self._main, backend="asyncio"))
-        except BaseException as error:  # the thread ends here; calls in flight got their own outcome
-            if self._ready.is_set():
-                logger.error("the portal of thread %r crashed", self._thread.name, exc_info=error)
-            self._error = error
-        finally:
-            self._ready.set()
-
-    async def _main(self) -> None:
-        async with BlockingPortal() as portal:
-            self.portal = portal
-            self.dispatcher = Dispatcher(portal)
-            await self.dispatcher.serve(portal, on_open=self._ready.set)
+UNSEEN_PORTAL_S = 2.0
+"""How long a forked child waits for the answer of a portal that may be its parent's, in seconds."""
 
 
 class Portals:
@@ -113,14 +39,23 @@ class Portals:
     def __init__(self) -> None:
         self._reset()
         self._closed = False
+        self._of_parent: weakref.WeakSet[BlockingPortal] = weakref.WeakSet()
+        """The portals seen before this process was forked off."""
+        self._threads_of_parent: frozenset[int | None] = frozenset()
+
+    def __reduce__(self) -> str:  # by name, where a wrapper is pickled by value: there, it means the portals of that process
+        return "portals"
 
     def _reset(self) -> None:
         self._lock = threading.RLock()
         self._default: PortalThread | None = None
+        self.dispatcher: Dispatcher | None = None
+        """That of the default portal, if there is one; it refuses calls when a new one is needed."""
         self._started: list[PortalThread] = []
         self._reserve: list[PortalThread] = []
         self._leased: set[PortalThread] = set()
         self._foreign: weakref.WeakKeyDictionary[BlockingPortal, Dispatcher] = weakref.WeakKeyDictionary()
+        self._seen: weakref.WeakSet[BlockingPortal] = weakref.WeakSet()
 
     def default(self) -> PortalThread:
         """The default portal, started if there is none that is live."""
@@ -130,8 +65,9 @@ class Portals:
                 server = self._replace_default()
             if server.starter == threading.get_ident():
                 raise PortalNotRunningError("the default portal is being started by this very thread, further up its stack")
-            server.wait_ready()
+            dispatcher = server.wait_ready()
             if server.usable:
+                self.dispatcher = dispatcher
                 return server
 
     def _replace_default(self) -> PortalThread:
@@ -139,18 +75,20 @@ class Portals:
             server = self._default
             if server is not None and server.usable:
                 return server
-            server = self._new("gllm-default-portal")
-            self._default = server
-            server.start()
-            return server
+            return self._start("gllm-default-portal", as_default=True)
 
-    def _new(self, name: str) -> PortalThread:
+    def _start(self, name: str, *, as_default: bool = False) -> PortalThread:
         if self._closed:
             raise PortalNotRunningError("the default portal was shut down: the interpreter is exiting")
-        import_asyncio_backend()
         server = PortalThread(name)
-        self._started = [started for started in self._started if started.usable]
-        self._started.append(server)
+        try:
+            if as_default:
+                self._default = server
+            self._started = [*(started for started in self._started if not started.ended), server]
+            server.start()
+        except BaseException as error:
+            server.give_up(error)
+            raise
         return server
 
     def lease(self) -> PortalThread:
@@ -159,13 +97,11 @@ class Portals:
             for depth, server in enumerate(self._reserve):
                 if server not in self._leased:
                     if not server.usable:
-                        server = self._reserve[depth] = self._new(f"gllm-reserve-portal-{depth}")
-                        server.start()
+                        server = self._reserve[depth] = self._start(f"gllm-reserve-portal-{depth}")
                     break
             else:
-                server = self._new(f"gllm-reserve-portal-{len(self._reserve)}")
+                server = self._start(f"gllm-reserve-portal-{len(self._reserve)}")
                 self._reserve.append(server)
-                server.start()
             self._leased.add(server)
         server.wait_ready()
         return server
@@ -174,25 +110,47 @@ class Portals:
         with self._lock:
             self._leased.discard(server)
 
-    def of(self, portal: BlockingPortal) -> Dispatcher:
-        """The dispatcher of *portal*, made at its first call."""
+    def see(self, portal: BlockingPortal) -> None:
+        """Remember *portal*, so that a child forked from now on knows whose it is."""
+        with self._lock:
+            self._seen.add(portal)
+
+    def serve(self, portal: BlockingPortal, name: str) -> Dispatcher:
+        """The dispatcher of *portal*, made and started at its first call, which *name* makes."""
         with self._lock:
             for server in self._started:
                 if server.portal is portal and server.dispatcher is not None:
                     return server.dispatcher
             dispatcher = self._foreign.get(portal)
-            if dispatcher is None:
-                if not portal_is_alive(portal):
-                    raise PortalNotRunningError(
-                        "the portal given to syncify() is not running: "
-                        "it was stopped, its thread died, or it belongs to a parent process"
-                    )
-                dispatcher = self._foreign[portal] = Dispatcher(portal)
-            return dispatcher
+            if dispatcher is not None:
+                return dispatcher
+            if portal in self._of_parent or not portal_is_alive(portal):
+                raise PortalNotRunningError(
+                    f"the portal of {name!r} is not running: it was stopped, its thread died, or "
+                    "it belongs to a parent process; use one that is, or the default portal"
+                )
+            # The parent's portal, or one of ours on a thread that got the identifier of one of the parent's?
+            in_doubt = portal_thread_ident(portal) in self._threads_of_parent
+            dispatcher = self._foreign[portal] = Dispatcher(portal, UNSEEN_PORTAL_S if in_doubt else inf)
+        try:
+            refuse_greenlets()
+            _attach(portal, dispatcher)
+        except RuntimeError as error:
+            with self._lock:
+                self._foreign.pop(portal, None)
+            dispatcher.bury()
+            raise PortalNotRunningError(f"the portal of {name!r} cannot be reached: {error}") from error
+        return dispatcher
 
-    def attach(self, portal: BlockingPortal, dispatcher: Dispatcher) -> None:
-        """Start serving a portal that is not ours, from a thread that AnyIO may block for ever (it can, as portals close)."""
-        threading.Thread(target=_attach, args=(portal, dispatcher), name="gllm-portal-attach", daemon=True).start()
+    def here(self, portal: BlockingPortal | None, name: str) -> tuple[BlockingPortal, Dispatcher]:
+        """*portal*, or what stands in for it, as served on this very thread, for *name*."""
+        ident = threading.get_ident()
+        if portal is not None and (dispatcher := self.serve(portal, name)).ident == ident:
+            return portal, dispatcher
+        for server in self._started:
+            if server.portal is not None and server.dispatcher is not None and server.dispatcher.ident == ident:
+                return server.portal, server.dispatcher
+        raise not_running(name)
 
     def shut_down(self) -> None:
         """At interpreter exit: after the program's own handlers, within SHUTDOWN_GRACE_S."""
@@ -203,24 +161,48 @@ class Portals:
             return
         _silence_daemon_threads()
         deadline = time.monotonic() + SHUTDOWN_GRACE_S
-        left: list[str] = []
-        for server in reversed(started):
-            left += server.stop(max(0.1, deadline - time.monotonic()))
+        for server in started:
+            server.begin_stop(deadline)
+        for server in started:
+            server.wait_idle(deadline - SHUTDOWN_GRACE_S / 2)
+        for server in started:
+            server.stop()
+        left = [name for server in reversed(started) for name in server.end(deadline)]
         if left:
-            logger.error("still running at exit, after %s s of grace: %s", SHUTDOWN_GRACE_S, ", ".join(left))
+            extra = fields("left_at_exit", calls=tuple(left), grace_s=SHUTDOWN_GRACE_S)
+            logger.error("still running at exit, after %s s of grace: %s", SHUTDOWN_GRACE_S, ", ".join(left), extra=extra)
+
+    def before_fork(self) -> None:
+        self._threads_of_parent = frozenset(thread.ident for thread in threading.enumerate())
 
     def after_fork_in_child(self) -> None:
-        inherited = self._started
+        inherited, seen = self._started, (*self._seen, *self._foreign)
         self._reset()
+        for portal in seen:
+            self._of_parent.add(portal)
         for server in inherited:
             server.inherit()
+            if server.portal is not None:
+                self._of_parent.add(server.portal)
 
 
 def _attach(portal: BlockingPortal, dispatcher: Dispatcher) -> None:
-    try:
-        portal.start_task_soon(dispatcher.serve, portal)
-    except BaseException:  # noqa: BLE001 # whatever it is, nobody serves the portal: the calls that wait for it must end
-        dispatcher.bury()
+    """Have *dispatcher* served on *portal*.
+
+    Raises:
+        RuntimeError: the loop is closed, or no thread can be started.
+    """
+    if ask_portal_to_start(portal, partial(dispatcher.serve, portal), dispatcher.bury):
+        return
+
+    def start() -> None:
+        try:
+            portal.start_task_soon(dispatcher.serve, portal)
+        except BaseException:  # noqa: BLE001 # whatever it is, nobody serves the portal: the calls that wait for it must end
+            dispatcher.bury()
+
+    # On a thread that AnyIO may block for ever: it can, as portals close.
+    threading.Thread(target=start, name="gllm-portal-attach", daemon=True).start()
 
 
 def _silence_daemon_threads() -> None:
@@ -234,26 +216,38 @@ def _silence_daemon_threads() -> None:
             report(args)
 
     threading.excepthook = hook
+    logger.addFilter(_says_more_than_that_the_portal_is_gone)
+
+
+def _says_more_than_that_the_portal_is_gone(record: logging.LogRecord) -> bool:
+    """At exit, a function whose awaiter was cancelled may call once more. That is no news, as in a daemonic thread."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], PortalNotRunningError)
 
 
 portals = Portals()
 # Registered at import, so that it runs after the handlers that the program registers later.
 atexit.register(portals.shut_down)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=portals.after_fork_in_child)
+    os.register_at_fork(before=portals.before_fork, after_in_child=portals.after_fork_in_child)
 
 
 def get_default_portal() -> BlockingPortal:
     """Return the process-wide portal, starting it if none is live.
 
     Returns:
-        An AnyIO `BlockingPortal` whose asyncio loop runs on a daemonic thread of its own. It is live when this returns: one
+        An AnyIO `BlockingPortal` whose asyncio loop runs on a daemonic thread of its own. It is live when this returns. One
         that was stopped, crashed or was inherited through `fork` is replaced.
 
     Raises:
         PortalNotRunningError: the interpreter is exiting, or no thread can be started.
 
     **Threads:** may be called from any thread; a race of first users starts one portal.
+
+    Example:
+        >>> import anyio
+        >>> get_default_portal().call(anyio.sleep, 0)
+        >>> get_default_portal() is get_default_portal()
+        True
     """
     portal = portals.default().portal
     assert portal is not None

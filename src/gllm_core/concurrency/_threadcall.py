@@ -2,70 +2,84 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Callable
-from concurrent.futures import CancelledError as BridgeCancelledError
+import threading
+from collections import deque
 from contextlib import suppress
 from contextvars import Context
-from math import inf
-from typing import Any
 
-from anyio import CancelScope, CapacityLimiter, current_effective_deadline
+from anyio import CancelScope
 from anyio.lowlevel import EventLoopToken
 
-from ._anyio_internals import enter_worker, leave_worker
-from ._inflight import Job, Loan, current
+from ._anyio_internals import (
+    asyncio,
+    cancel_scope_of_worker,
+    enter_worker,
+    forget_async_library,
+    is_scope_cancellation,
+    leave_worker,
+)
+from ._blocking import BlockingCall
+from ._delivery import send
+from ._entrance import way_into
+from ._inflight import current
 
-logger = logging.getLogger("gllm_core.concurrency")
+
+class Outbox:
+    """Calls whose functions have returned, on their way to one loop. One wake-up takes along all that are there by then.
+
+    No call is left lying: who adds one then tries to take `_may_wake`; if it is gone, a wake-up is on its way, which gives it
+    back *before* it looks for calls. And a wake-up that its loop drops, as it was closed, delivers them all the same.
+    """
+
+    __slots__ = ("_calls", "_may_wake", "_schedule")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._schedule = way_into(loop).schedule
+        self._calls: deque[ThreadCall] = deque()
+        self._may_wake = [None]
+
+    def send(self, call: ThreadCall, loop: asyncio.AbstractEventLoop) -> None:
+        self._calls.append(call)
+        try:
+            self._may_wake.pop()
+        except IndexError:  # a wake-up is on its way
+            return
+        if not send(self._schedule, loop.is_closed, self._deliver):  # it was closed over abandoned functions
+            self._deliver(on_loop=False)
+
+    def _deliver(self, on_loop: bool) -> None:
+        self._may_wake[:] = [None]
+        for _ in range(len(self._calls)):  # those that come later bring a wake-up of their own
+            if on_loop:
+                self._calls[0].deliver(on_loop)  # it stays where it is until that is done: see `_Delivery`
+                self._calls.popleft()
+            else:
+                self._drop_next()
+
+    def _drop_next(self) -> None:
+        with suppress(IndexError):  # another thread was quicker
+            self._calls.popleft().deliver(on_loop=False)
 
 
-class ThreadCall(Job):
+class ThreadCall(BlockingCall):
     """A job of ours: made on the loop, run on a worker thread, delivered on the loop.
 
     `_waiter` belongs to the loop's thread; `value` and `error` are written by the worker before it wakes the loop.
     """
 
     __slots__ = (
-        "__weakref__",
+        "_abandoned",
         "_context",
         "_done",
-        "_limiter",
-        "_loan",
         "_loop",
+        "_outbox",
+        "_released",
+        "_returned",
         "_scope",
         "_token",
+        "_unclaimed",
         "_waiter",
-        "abandoned",
-        "args",
-        "error",
-        "func",
-        "kwargs",
-        "name",
-        "value",
     )
-
-    def __init__(
-        self,
-        func: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        name: str,
-        limiter: CapacityLimiter,
-        lendable: CapacityLimiter | None,
-    ) -> None:
-        super().__init__(lendable)
-        self.func: Any = func
-        self.args: Any = args
-        self.kwargs: Any = kwargs
-        self.name = name
-        self.value: Any = None
-        self.error: BaseException | None = None
-        self.abandoned = False
-        self._limiter = limiter
-        self._loan: Loan | None = None
-        self._done = False
-        self._waiter: asyncio.Future[None] | None = None
 
     def prepare(
         self,
@@ -73,19 +87,35 @@ class ThreadCall(Job):
         token: EventLoopToken,
         scope: CancelScope,
         context: Context,
-        loan: Loan | None,
+        outbox: Outbox,
     ) -> None:
+        self._abandoned = self._done = self._returned = self._released = False
+        self._unclaimed = [None]
+        self._outbox = outbox
+        self._waiter: asyncio.Future[None] | None = None
         self._loop = loop
         self._token: EventLoopToken | None = token
         self._scope = scope
+        forget_async_library(context)
         self._context: Context | None = context
-        self._loan = loan
+        self.has_token = True  # and ready for a worker thread: `leave` relies on it
 
     # On the worker thread
 
-    def work(self) -> Callable[[], None]:
+    def claim(self) -> bool:
+        """Whoever is first decides: the worker thread runs the function, or the awaiter gives the token back unused."""
+        try:
+            self._unclaimed.pop()
+        except IndexError:
+            return False
+        return True
+
+    def work(self) -> None:
+        if not self.claim():
+            return
         enter_worker(self._token, self._scope)
         current.job = self
+        self.thread_id = threading.get_ident()
         try:
             self.value = self._context.run(self.func, *self.args, **self.kwargs)  # type: ignore[union-attr] # prepared
         except BaseException as error:  # noqa: BLE001 # whatever it is belongs to the awaiter, and the thread lives on
@@ -94,84 +124,93 @@ class ThreadCall(Job):
             current.job = None
             leave_worker()
             self.func = self.args = self.kwargs = self._context = self._token = None
-        return self._report
+            self._returned = True
 
-    def _report(self) -> None:
-        try:
-            self._loop.call_soon_threadsafe(self._deliver)
-        except RuntimeError:  # the loop was closed over an abandoned function: nobody waits, but the token must return
-            self._deliver()
+    def report(self) -> None:
+        if self._returned:
+            if self.loan is not None:  # the lender may be waiting for it, and this loop may never turn again
+                self.release(None)
+            self._outbox.send(self, self._loop)
+
+    def refuse(self, error: RuntimeError) -> None:
+        if self.claim():
+            self.error = error
+            self.func = self.args = self.kwargs = self._context = self._token = None
+            self._returned = True
+            self.report()
 
     # On the loop's thread
 
-    def _deliver(self) -> None:
+    def deliver(self, on_loop: bool) -> None:
+        """Once more does no harm, and completes what an interrupt broke off."""
+        loop = self._loop if on_loop else None
+        if not self._released:
+            self._released = True
+            self.release(loop)
+        elif not self._done:
+            self._done = True
+            self.release_if_held(loop)
         self._done = True
-        self.release()
-        if self.abandoned:
-            self._log_lost_error()
+        if self._abandoned or not on_loop:
+            self.log_lost_error()
         elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def release(self) -> None:
-        if self._loan is not None:
-            self._loan.give_back()
+    def leave(self, loop: object) -> None:
+        """The awaiter cannot wait. If the function has not begun, it never will; else it is abandoned."""
+        if not self.has_token or self.claim():
+            self.release_if_held(loop)
         else:
-            self._limiter.release_on_behalf_of(self)
+            self._abandoned = True
 
-    async def wait(self, cancellable: bool) -> None:
-        """Wait for the function's end. Raises the cancellation that came meanwhile: at once if *cancellable*, else then."""
+    async def wait(self, cancellable: bool, cancels: int) -> None:
+        """Wait for the function's end. Raises the cancellation that came meanwhile: at once if *cancellable*, else then.
+
+        *cancels* is how many the task had before.
+        """
         self._waiter = self._loop.create_future()
+        both = False
         try:
             await self._waiter
-        except asyncio.CancelledError:
-            self._scope.cancel()  # `check_cancelled` sees it now, a native cancellation too
+        except asyncio.CancelledError as cancelled:
+            cancel_scope_of_worker(self._scope)  # `check_cancelled` sees it now, a native cancellation too
             self.cancel()
             if cancellable:
-                self.abandoned = True
+                self._abandoned = True
                 if self._done:
-                    self._log_lost_error()
+                    self.log_lost_error()
                 raise
-            await self._wait_shielded()
-            if self.error is not None and current_effective_deadline() == -inf and not self._error_is_echo():
+            # A scope cancels just once before this; both kinds at the same time arrive as one exception.
+            native = not is_scope_cancellation(cancelled) or cancels_of(asyncio.current_task(self._loop)) > cancels + 1
+            native = await self._wait_shielded() or native
+            if self.error is not None and not native and not self.error_is_echo():
                 return  # the scope cancels again at the next checkpoint, so nothing is swallowed if the error goes first
-            self._log_lost_error()
+            self.log_lost_error()
+            both = native and is_scope_cancellation(cancelled)
+            if not both:
+                raise
+        except (GeneratorExit, KeyboardInterrupt):  # the loop was closed over the awaiter; or Ctrl-C ends the loop's run
+            self._abandoned = True
             raise
         finally:
             self._waiter = None
+        if both:  # the scope would take its own, also where that is the context of another, for the only one
+            raise asyncio.CancelledError
 
-    async def _wait_shielded(self) -> None:
+    async def _wait_shielded(self) -> bool:
+        """Wait for the function, come what may. Returns whether a native cancellation came; scopes do not reach in here."""
+        native = False
         # AnyIO delivers a scope's cancellation again on every turn of the loop, so an unshielded wait would spin.
         with CancelScope(shield=True):
             while not self._done:
                 self._waiter = self._loop.create_future()
-                with suppress(asyncio.CancelledError):  # a native one again; the first is raised at the end
+                try:
                     await self._waiter
-
-    def take(self) -> Any:
-        """The value; or the error is raised, as the same object, its chain untouched, and no reference kept."""
-        error = self.error
-        if error is None:
-            value, self.value = self.value, None
-            return value
-        self.error = None
-        if isinstance(error, StopIteration):
-            raise stop_iteration_error(self.name, error) from error
-        context = error.__context__
-        try:
-            raise error
-        finally:
-            error.__context__ = context
-            del error, context, self
-
-    def _error_is_echo(self) -> bool:
-        """Whether the function ended just because the cancellation reached it."""
-        return isinstance(self.error, (BridgeCancelledError, asyncio.CancelledError))
-
-    def _log_lost_error(self) -> None:
-        error, self.error, self.value = self.error, None, None
-        if error is not None and not isinstance(error, (BridgeCancelledError, asyncio.CancelledError)):
-            logger.error("%s raised after its awaiter was cancelled", self.name, exc_info=error)
+                except asyncio.CancelledError:
+                    native = True
+        return native
 
 
-def stop_iteration_error(name: str, error: StopIteration) -> RuntimeError:
-    return RuntimeError(f"{name!r} raised StopIteration, which a coroutine cannot raise")
+def cancels_of(task: asyncio.Task[object] | None) -> int:
+    """How often *task* was cancelled, as far as nobody has taken that back."""
+    return 0 if task is None else task.cancelling()

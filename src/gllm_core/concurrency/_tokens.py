@@ -1,39 +1,51 @@
-"""Tokens of limiters: a free one at once, else whichever comes first, a token or a loan."""
+"""Tokens of the default limiter: a free one, or a loan, whichever comes first."""
 
 from __future__ import annotations
 
-from anyio import CancelScope, CapacityLimiter, WouldBlock
+from collections.abc import Coroutine
+from typing import Any
+
+from anyio import CancelScope, CapacityLimiter
 from anyio.lowlevel import checkpoint_if_cancelled
 
+from ._anyio_internals import asyncio, cancellation_watch
+from ._delivery import home_here
 from ._inflight import Loan, open_loan
 
 
-async def acquire(limiter: CapacityLimiter, borrower: object, lent: bool) -> Loan | None:
-    """Take a token of *limiter*, without waiting if one is free; where *lent* is true, a loan will do.
+def wait_for_token(limiter: CapacityLimiter, borrower: object) -> Coroutine[Any, Any, Loan | None]:
+    """Wait for a token of *limiter*, or for a loan of one if this code runs below a function that lends it: which is returned.
 
     **Cancellation:** ends the wait at once, with neither token nor loan taken.
     """
-    try:
-        limiter.acquire_on_behalf_of_nowait(borrower)
-        return None
-    except WouldBlock:
-        pass
-    loan = open_loan(limiter) if lent else None
-    if loan is None:
-        await limiter.acquire_on_behalf_of(borrower)
-        return None
-    return await _acquire_or_borrow(limiter, borrower, loan)
+    loan = open_loan(limiter)
+    if loan is not None:
+        return _acquire_or_borrow(limiter, borrower, loan)
+    return limiter.acquire_on_behalf_of(borrower)  # itself: ten thousand that wait are that many coroutines less
 
 
 async def _acquire_or_borrow(limiter: CapacityLimiter, borrower: object, loan: Loan) -> Loan | None:
-    """Whichever comes first, the token or the loan; never both."""
-    granted = acquired = False
-    race = CancelScope()
+    """Whichever comes first, the token or the loan; never both.
 
-    def when_free() -> None:
-        nonlocal granted
-        granted = True
-        race.cancel()
+    Whoever takes `granted` has the loan: this task; or, where its loop is closed over it, whoever drops what was sent there.
+    """
+    granted: list[None] = []
+    acquired = False
+    race = CancelScope()
+    home = home_here()
+    cancelled_meanwhile = cancellation_watch()
+
+    def when_free() -> None:  # called on the thread that gives the loan back
+        granted.append(None)
+        if not home.send(tell):
+            granted.clear()
+            raise RuntimeError("the loop of the one that waits is closed")
+
+    def tell(on_loop: bool) -> None:
+        if on_loop:
+            race.cancel()
+        elif take(granted):
+            loan.give_back()
 
     if loan.borrow(when_free):
         return loan
@@ -41,19 +53,28 @@ async def _acquire_or_borrow(limiter: CapacityLimiter, borrower: object, loan: L
         with race:
             await limiter.acquire_on_behalf_of(borrower)
             acquired = True
+        if not acquired:
+            await checkpoint_if_cancelled()
+            if cancelled_meanwhile is not None and cancelled_meanwhile():
+                raise asyncio.CancelledError  # in the very step of the grant: until AnyIO 4.16, the race takes it for its own
     except BaseException:
         loan.forget(when_free)
-        if granted:
+        if take(granted):
             loan.give_back()
         raise
-    if acquired:
-        loan.forget(when_free)
-        if granted:
-            loan.give_back()
-        return None
-    try:
-        await checkpoint_if_cancelled()
-    except BaseException:
+    if not acquired:
+        granted.clear()
+        return loan
+    loan.forget(when_free)
+    if take(granted):
         loan.give_back()
-        raise
-    return loan
+    return None
+
+
+def take(claim: list[None]) -> bool:
+    """Whether this is the one who gets it: popping is atomic."""
+    try:
+        claim.pop()
+    except IndexError:
+        return False
+    return True

@@ -1,0 +1,65 @@
+"""What this process's threads are, and where they are: asked without hanging."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import Callable
+from operator import call
+from types import FrameType
+from typing import Any
+
+_ASKING_MAY_HANG = sys.version_info < (3, 11, 9)  # gh-106883
+
+
+def current_frames(read: Callable[[], dict[int, FrameType]] | None = None) -> dict[int, FrameType]:
+    """The innermost frame of every thread, by the thread's identifier.
+
+    Before Python 3.11.9 that may collect garbage while the interpreter's list of threads is locked. A finalizer that gives
+    way to a thread that starts or ends then stops the whole process, for good. So the collector is off meanwhile; the three
+    steps are one call into C, so that no other thread and no signal comes between them and finds it off.
+
+    Of the calling thread, it is the frame that called this.
+    """
+    if read is None:
+        read = sys._current_frames  # pyright: ignore[reportPrivateUsage] # documented, whatever its name says
+    if _ASKING_MAY_HANG and gc.isenabled():
+        steps: list[Any] = list(map(call, (gc.disable, read, gc.enable)))
+        frames: dict[int, Any] = steps[1]
+    else:
+        frames = read()
+    here = sys._getframe()  # pyright: ignore[reportPrivateUsage] # documented
+    for ident, frame in frames.items():
+        if frame is here:
+            frames[ident] = here.f_back
+    del here  # a frame that holds itself would wait for the collector
+    return frames
+
+
+def thread_exists(ident: int) -> bool:
+    """Whether a thread of that identifier runs in this process, however it was started. Takes time with many threads."""
+    return any(thread.ident == ident and _is_known(thread) for thread in threading.enumerate()) or ident in current_frames()
+
+
+def refuse_greenlets() -> None:
+    """Raise where gevent has replaced threads by greenlets, which share their thread's one running loop; or the queues of
+    threads, which wait for ever on a thread that runs no greenlets.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is not None and (monkey.is_module_patched("threading") or monkey.is_module_patched("queue")):
+        raise RuntimeError(
+            "gevent has replaced threads by greenlets, or their queues, and event loops need real ones; "
+            "keep them with monkey.patch_all(thread=False, queue=False)"
+        )
+
+
+def known_thread() -> threading.Thread | None:
+    """The current thread, if it was started by `threading`, so that it can be asked whether it is alive."""
+    thread = threading.current_thread()
+    return thread if _is_known(thread) else None
+
+
+def _is_known(thread: threading.Thread) -> bool:
+    """Whether it was started by `threading`. What stands for another one may outlive it."""
+    return type(thread).__name__ != "_DummyThread"
