@@ -1,30 +1,42 @@
-"""The backends that every asynchronous test runs on. A missing one fails; it is never skipped."""
+"""What tests run on: every backend, every kind of portal, and a collector that is off. A missing backend fails, never skips."""
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from typing import Any
+import gc
+from collections.abc import Iterator
 
 import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-BACKENDS: list[Any] = [
-    pytest.param(("asyncio", {}), id="asyncio"),
-    pytest.param(("asyncio", {"debug": True}), id="asyncio-debug"),
-    pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
-    pytest.param(("trio", {}), id="trio"),
-]
+from backends import BACKENDS, Backend
+from deaths import Deaths
 
-if sys.version_info >= (3, 12):
-
-    def _eager_loop() -> asyncio.AbstractEventLoop:
-        loop = asyncio.new_event_loop()
-        loop.set_task_factory(asyncio.eager_task_factory)
-        return loop
-
-    BACKENDS.append(pytest.param(("asyncio", {"loop_factory": _eager_loop}), id="asyncio-eager"))
+# Needs frameworks, in an environment of its own: `make test-ecosystem`.
+collect_ignore = ["ecosystem"]
 
 
-@pytest.fixture(params=BACKENDS)
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
+@pytest.fixture(params=BACKENDS.values(), ids=list(BACKENDS))
+def anyio_backend(request: pytest.FixtureRequest) -> Backend:
+    backend: Backend = request.param
+    return backend
+
+
+@pytest.fixture(params=["default", "asyncio", "trio"])
+def portal(request: pytest.FixtureRequest) -> Iterator[BlockingPortal | None]:
+    """What to pass as `portal`: None for the default portal, or a scoped one."""
+    if request.param == "default":
+        yield None
+    else:
+        with start_blocking_portal(request.param) as portal:
+            yield portal
+
+
+@pytest.fixture
+def deaths() -> Iterator[Deaths]:
+    """The collector is off while the test runs, so that only reference counts can end an object."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield Deaths()
+    finally:
+        gc.enable()

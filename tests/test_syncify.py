@@ -1,11 +1,10 @@
-"""syncify and the default portal, promise by promise."""
+"""syncify, promise by promise."""
 
 from __future__ import annotations
 
 import contextvars
 import threading
 from concurrent.futures import CancelledError
-from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -13,41 +12,21 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from gllm_core.concurrency import (
-    BlockedLoopWarning,
     PortalNotRunningError,
     ReentrantCallWarning,
     asyncify,
     get_default_portal,
     syncify,
 )
-
-WAIT_S = 10.0
+from handshakes import WAIT_S
 
 
 async def ident() -> int:
     return threading.get_ident()
 
 
-def test_default_portal_is_one_thread_for_all() -> None:
-    """proves: P1"""
-    barrier = threading.Barrier(8)
-    portals: list[BlockingPortal] = []
-
-    def first() -> None:
-        barrier.wait(WAIT_S)
-        portals.append(get_default_portal())
-
-    threads = [threading.Thread(target=first) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(WAIT_S)
-    assert len(set(map(id, portals))) == 1
-    assert len([t for t in threading.enumerate() if t.name == "gllm-default-portal"]) == 1
-
-
 def test_runs_on_the_given_portal() -> None:
-    """proves: S1"""
+    """A call runs on the portal that it was given, else on the default one. proves: S1"""
     with start_blocking_portal() as portal:
         there = portal.call(threading.get_ident)
         assert syncify(ident, portal=portal)() == there
@@ -56,7 +35,7 @@ def test_runs_on_the_given_portal() -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_value_error_and_context(backend: str) -> None:
-    """proves: S2, S3"""
+    """The outcome is the coroutine's own, which runs in a copy of the context and a task of its name. proves: S2, S3"""
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
     variable.set("caller")
     cause, error = KeyError("cause"), ValueError("error")
@@ -83,7 +62,7 @@ def test_value_error_and_context(backend: str) -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_stopped_portal_refuses(backend: str) -> None:
-    """proves: S4"""
+    """Once its portal was stopped, a call is refused, wrapped before or after. proves: S4"""
     with start_blocking_portal(backend) as portal:
         call = syncify(ident, portal=portal)
         call()
@@ -95,7 +74,7 @@ def test_stopped_portal_refuses(backend: str) -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_cancelled_by_the_portal(backend: str) -> None:
-    """proves: S4"""
+    """A coroutine that its portal cancels, as it stops, ends the call with `CancelledError`. proves: S4"""
     started = threading.Event()
 
     async def endless() -> None:
@@ -121,7 +100,7 @@ def test_cancelled_by_the_portal(backend: str) -> None:
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
 def test_base_exception_reaches_its_own_caller_only(kind: type[BaseException]) -> None:
-    """proves: S5"""
+    """`SystemExit` or `KeyboardInterrupt` of a coroutine reaches its caller, and the portal serves on. proves: S5"""
     portal = get_default_portal()
 
     async def fails() -> None:
@@ -133,8 +112,8 @@ def test_base_exception_reaches_its_own_caller_only(kind: type[BaseException]) -
     assert syncify(ident)() == portal.call(threading.get_ident)
 
 
-def test_deadline_reaches_through_every_hop() -> None:
-    """proves: S7"""
+def test_a_cancelled_scope_reaches_through_every_hop() -> None:
+    """A cancelled scope reaches the coroutine below a function, and the coroutine cleans up. proves: S7"""
     cleaned = threading.Event()
     started = anyio.Event()
 
@@ -156,40 +135,10 @@ def test_deadline_reaches_through_every_hop() -> None:
 
 
 def test_reentrant_call_at_depth_50() -> None:
-    """proves: S8"""
+    """Fifty re-entrant calls, one inside the other, get through, with a warning. proves: S8"""
 
     async def again(depth: int) -> int:
         return syncify(again)(depth - 1) if depth else 50
 
     with pytest.warns(ReentrantCallWarning):
         assert syncify(again)(50) == 50
-
-
-async def test_foreign_loop_is_blocked_with_a_warning() -> None:
-    """proves: S9"""
-    with pytest.warns(BlockedLoopWarning):
-        assert syncify(ident)() != threading.get_ident()
-
-
-test_foreign_loop_is_blocked_with_a_warning = pytest.mark.anyio(test_foreign_loop_is_blocked_with_a_warning)
-
-
-def test_not_awaitable_is_refused() -> None:
-    """proves: S10"""
-
-    async def async_generator() -> Any:
-        yield
-
-    with pytest.raises(TypeError, match=r"async generator function .*async_generator.*use syncify_iterator"):
-        syncify(async_generator)
-    with pytest.raises(TypeError, match=r"awaitable from 'len', got 'int'"):
-        syncify(len)([])  # type: ignore[arg-type] # the bad input is the point
-
-
-def test_stopped_default_portal_is_replaced() -> None:
-    """proves: P2"""
-    old = get_default_portal()
-    old.call(old.stop)
-    new = get_default_portal()
-    assert new is not old
-    assert syncify(ident)() == new.call(threading.get_ident)

@@ -1,0 +1,100 @@
+"""One limiter, shared by the loops of several threads, or outliving the loop that used it first."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+from anyio import CapacityLimiter
+
+from gllm_core.concurrency import asyncify
+from handshakes import WAIT_S, Gate, Running, happened, waiting
+
+
+def in_threads(*mains: Callable[[], Any], backend_options: dict[str, Any] | None = None) -> list[BaseException]:
+    """Run each of *mains* on an asyncio loop in a thread of its own; return what they raise. Bounded."""
+    errors: list[BaseException] = []
+
+    def run(main: Callable[[], Any]) -> None:
+        try:
+            anyio.run(main, backend_options=backend_options)
+        except BaseException as error:  # noqa: BLE001 # reported by the caller
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(main,), daemon=True) for main in mains]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(2 * WAIT_S)
+        assert not thread.is_alive()
+    return errors
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_token_freed_on_one_loop_wakes_a_waiter_on_another(debug: bool) -> None:
+    """A call that waits on one loop gets the token that a function of another loop gives back. proves: A3, A11"""
+    limiter = CapacityLimiter(1)
+    gate, waits = Gate(), threading.Event()
+    got: list[int] = []
+
+    async def first() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(asyncify(gate, limiter=limiter))
+            await happened(waits)
+            gate.leave.set()
+
+    async def second() -> None:
+        with anyio.fail_after(WAIT_S):
+            await gate.running()
+            async with anyio.create_task_group() as group:
+                group.start_soon(asyncify(got.append, limiter=limiter), 1)
+                await waiting(limiter)
+                waits.set()
+
+    assert in_threads(first, second, backend_options={"debug": debug}) == []
+    assert got == [1]
+    assert limiter.borrowed_tokens == 0
+
+
+@pytest.mark.parametrize("tokens", [1, 3])
+def test_the_bound_holds_across_loops(tokens: int) -> None:
+    """Four loops in four threads that share a limiter never run more functions at once than it has tokens. proves: A3, A11"""
+    limiter = CapacityLimiter(tokens)
+    running = Running(1)
+
+    async def main() -> None:
+        with anyio.fail_after(WAIT_S):
+            async with anyio.create_task_group() as group:
+                for _ in range(50):
+                    group.start_soon(asyncify(running, limiter=limiter))
+
+    assert in_threads(*[main] * 4) == []
+    assert (running.ran, running.peak <= tokens, limiter.borrowed_tokens) == (200, True, 0)
+
+
+def test_a_function_abandoned_by_a_closed_loop_hands_its_token_to_the_next_loop() -> None:
+    """An abandoned function keeps its token beyond its loop, and its return wakes a waiter on a later loop. proves: A3, A6"""
+    limiter = CapacityLimiter(1)
+    gate, got = Gate(), list[int]()
+
+    async def abandon() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(asyncify(gate, limiter=limiter, cancellable=True))
+            await gate.running()
+            group.cancel_scope.cancel()
+
+    async def wait_for_token() -> None:
+        assert limiter.borrowed_tokens == 1
+        with anyio.fail_after(WAIT_S):
+            async with anyio.create_task_group() as group:
+                group.start_soon(asyncify(got.append, limiter=limiter), 1)
+                await waiting(limiter)
+                gate.leave.set()
+
+    anyio.run(abandon)
+    anyio.run(wait_for_token)
+    assert got == [1]
+    assert limiter.borrowed_tokens == 0
