@@ -1,0 +1,356 @@
+"""Syncified calls: first use, stop, close, crash, exit, re-entrance, foreign portals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from concurrent.futures import CancelledError
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from gllm_core.concurrency.testing.explore import calm
+
+from .model import scenario, together
+
+PORTAL = ("_portal", "_portal_thread", "_dispatch")
+CALL = ("_dispatch", "_call", "_loops")
+
+
+async def _one_more(x: int) -> int:
+    await anyio.lowlevel.checkpoint()
+    return x + 1
+
+
+def _thread_of(portal: BlockingPortal) -> threading.Thread:
+    ident = portal.call(threading.get_ident)
+    return next(thread for thread in threading.enumerate() if thread.ident == ident)
+
+
+async def _loop_here() -> asyncio.AbstractEventLoop:
+    return asyncio.get_running_loop()
+
+
+def _about_to_stop(portal: BlockingPortal, cancel_remaining: bool = False) -> None:
+    """Have *portal*'s loop stop it in its next turn, which is still to come. AnyIO's own ways wait for the loop."""
+    loop = portal.call(_loop_here)
+    tasks: list[Any] = []
+    loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(portal.stop(cancel_remaining))))
+
+
+@scenario(*PORTAL, "_syncify", preemptions=2, quick=True)
+def first_use() -> None:
+    """The first call starts the portal, and is answered."""
+    from gllm_core.concurrency import syncify
+
+    assert syncify(_one_more)(1) == 2
+
+
+@scenario("_portal", "_portal_thread", actors=3)
+def first_use_by_two() -> None:
+    """Two threads ask for the default portal at once, and there is none yet: both get the same one."""
+    from gllm_core.concurrency import get_default_portal
+
+    portals: list[Any] = []
+    together(*(lambda: portals.append(get_default_portal()),) * 2)
+    assert portals[0] is portals[1]
+
+
+@scenario(faults=["start"], quick=True)
+def first_use_without_threads() -> None:
+    """No thread can be started for the portal, or later for a caller."""
+    from gllm_core.concurrency import PortalNotRunningError, syncify
+
+    for _ in range(2):
+        try:
+            assert syncify(_one_more)(1) == 2
+        except PortalNotRunningError:
+            continue
+
+
+@scenario("_portal", "_portal_thread", "_dispatch", actors=3)
+def two_callers_find_a_stopped_portal() -> None:
+    """The default portal was stopped, and two threads notice it at once: it has one successor."""
+    from gllm_core.concurrency import get_default_portal
+
+    with calm():
+        stopped = get_default_portal()
+        thread = _thread_of(stopped)
+        stopped.call(stopped.stop)
+        thread.join()
+    portals: list[Any] = []
+    together(*(lambda: portals.append(get_default_portal()),) * 2)
+    assert portals[0] is portals[1] is not stopped
+
+
+@scenario(*CALL, "_portal", preemptions=2, quick=True)
+def call_against_stop() -> None:
+    """The default portal is being stopped as a call comes: the call is answered, here or on the next portal."""
+    from gllm_core.concurrency import get_default_portal, syncify
+
+    with calm():
+        call = syncify(_one_more)
+        assert call(0) == 1
+        portal = get_default_portal()
+        thread = _thread_of(portal)
+        _about_to_stop(portal)
+    assert call(1) == 2
+    with calm():
+        thread.join()
+
+
+@scenario(*CALL, preemptions=2, quick=True)
+def call_against_a_stop_that_cancels() -> None:
+    """The same where the stop cancels what runs: the call is answered, cancelled, or answered by the next portal."""
+    from gllm_core.concurrency import get_default_portal, syncify
+
+    with calm():
+        call = syncify(_one_more)
+        assert call(0) == 1
+        portal = get_default_portal()
+        thread = _thread_of(portal)
+        _about_to_stop(portal, cancel_remaining=True)
+    with contextlib.suppress(CancelledError):
+        assert call(1) == 2
+    with calm():
+        thread.join()
+
+
+@scenario(*CALL, "_syncify", preemptions=2, quick=True)
+def call_against_scoped_close() -> None:
+    """A scoped portal is being closed as a call comes: the call is answered or refused."""
+    from gllm_core.concurrency import PortalNotRunningError, syncify
+
+    with start_blocking_portal() as portal:
+        with calm():
+            call = syncify(_one_more, portal=portal)
+            assert call(0) == 1
+            _about_to_stop(portal)
+        with contextlib.suppress(PortalNotRunningError):
+            assert call(1) == 2
+        stack = calm()
+        stack.__enter__()
+    stack.__exit__(None, None, None)
+
+
+@scenario(*PORTAL, actors=3, quick=True)
+def first_call_against_scoped_close() -> None:
+    """The same for the first call on it, which has the portal served."""
+    from gllm_core.concurrency import PortalNotRunningError, syncify
+
+    with contextlib.ExitStack() as stack:
+        with calm():
+            portal = stack.enter_context(start_blocking_portal())
+            call = syncify(_one_more, portal=portal)
+            _about_to_stop(portal)
+        with contextlib.suppress(PortalNotRunningError):
+            assert call(1) == 2
+        stack.enter_context(calm())
+
+
+@scenario("_portal", "_dispatch", actors=3)
+def two_first_calls_on_a_foreign_portal() -> None:
+    """Two threads make the first call on a portal of the user's."""
+    from gllm_core.concurrency import syncify
+
+    with contextlib.ExitStack() as stack:
+        with calm():
+            portal = stack.enter_context(start_blocking_portal())
+            call = syncify(_one_more, portal=portal)
+        results: list[int] = []
+        together(lambda: results.append(call(1)), lambda: results.append(call(2)))
+        assert sorted(results) == [2, 3]
+        stack.enter_context(calm())
+
+
+@scenario(*PORTAL, actors=3, faults=["start"], quick=True)
+def foreign_portal_without_threads() -> None:
+    """No thread can be started to reach a foreign portal: the call is refused, and the next one is not."""
+    from gllm_core.concurrency import PortalNotRunningError, syncify
+
+    with contextlib.ExitStack() as stack:
+        with calm():
+            portal = stack.enter_context(start_blocking_portal())
+            call = syncify(_one_more, portal=portal)
+        try:
+            assert call(1) == 2
+        except PortalNotRunningError:
+            assert call(1) == 2
+        stack.enter_context(calm())
+
+
+def _crash() -> Any:
+    """The default portal's loop is about to be stopped by a callback. Returns the wrapped function."""
+    from gllm_core.concurrency import get_default_portal, syncify
+
+    call = syncify(_one_more)
+    assert call(0) == 1
+    loop = get_default_portal().call(_loop_here)
+    loop.call_soon_threadsafe(loop.stop)
+    return call
+
+
+@scenario(*CALL, "_portal", preemptions=2, quick=True)
+def call_against_crash() -> None:
+    """The default portal's loop is stopped under a call: the call ends."""
+    with calm():
+        from gllm_core.concurrency import PortalNotRunningError
+
+        call = _crash()
+    with contextlib.suppress(PortalNotRunningError, CancelledError):
+        assert call(1) == 2
+
+
+@scenario("_dispatch", faults=["timeout"])
+def health_check_against_crash() -> None:
+    """The same where the caller looks after the portal in the middle of it."""
+    with calm():
+        from gllm_core.concurrency import PortalNotRunningError
+
+        call = _crash()
+    with contextlib.suppress(PortalNotRunningError, CancelledError):
+        assert call(1) == 2
+
+
+@scenario("_dispatch", "_call", faults=["timeout"])
+def health_check_comes_first() -> None:
+    """Each wait of a call looks after its portal before the answer comes, once."""
+    from gllm_core.concurrency import syncify
+
+    with calm():
+        call = syncify(_one_more)
+        assert call(0) == 1
+    assert call(1) == 2
+
+
+@scenario(*PORTAL, actors=3)
+def call_against_exit() -> None:
+    """The interpreter's exit shuts the portals down while a call comes."""
+    from gllm_core.concurrency import PortalNotRunningError, _portal, syncify
+
+    with calm():
+        once = syncify(_one_more)
+        assert once(0) == 1
+
+    def call() -> None:
+        with contextlib.suppress(PortalNotRunningError, CancelledError):
+            assert once(1) == 2
+
+    together(call, _portal.portals.shut_down)
+
+
+@scenario(*PORTAL, actors=3, quick=True)
+def first_use_against_exit() -> None:
+    """The same where the call is the first of all."""
+    from gllm_core.concurrency import PortalNotRunningError, _portal, syncify
+
+    def call() -> None:
+        with contextlib.suppress(PortalNotRunningError, CancelledError):
+            assert syncify(_one_more)(1) == 2
+
+    together(call, _portal.portals.shut_down)
+
+
+@scenario(*CALL, faults=["wake-up"], preemptions=2, quick=True)
+def wake_up_that_fails() -> None:
+    """`call_soon_threadsafe` raises once, on the way to the loop or on the way back."""
+    from gllm_core.concurrency import PortalNotRunningError, syncify
+
+    with calm():
+        call = syncify(_one_more)
+        assert call(0) == 1
+    with contextlib.suppress(PortalNotRunningError, CancelledError):
+        assert call(1) == 2
+
+
+@scenario(*CALL, preemptions=2, quick=True)
+def call_that_is_cancelled() -> None:
+    """A call is cancelled from another thread, at any moment of its life: it ends, and its coroutine with it."""
+    from contextvars import copy_context
+
+    from gllm_core.concurrency import _call, _portal
+
+    running: list[int] = []
+
+    async def work() -> int:
+        running.append(1)
+        try:
+            return await _one_more(1)
+        finally:
+            running.pop()
+
+    with calm():
+        dispatcher = _portal.portals.default().wait_ready()
+        call = _call.Call(work, (), {}, copy_context(), "work")
+        canceller = threading.Thread(target=call.cancel)
+        canceller.start()
+    try:
+        assert dispatcher.run(call)
+        assert call.take() == 2
+    except CancelledError:
+        pass
+    assert not running
+    assert not dispatcher.in_flight
+    with calm():
+        canceller.join()
+
+
+@scenario("_syncify", "_portal", actors=3)
+def reentrant_call_beside_another() -> None:
+    """A call that calls again on the thread of its loop has a reserve portal; one from elsewhere waits its turn."""
+    import warnings
+
+    from gllm_core.concurrency import ReentrantCallWarning, syncify
+
+    async def outer() -> int:
+        return syncify(_one_more)(1)
+
+    warnings.simplefilter("ignore", ReentrantCallWarning)
+    with calm():
+        assert syncify(outer)() == 2
+    results: list[int] = []
+    together(lambda: results.append(syncify(_one_more)(1)), lambda: results.append(syncify(outer)()))
+    assert results == [2, 2]
+
+
+@scenario("_portal", "_portal_thread", preemptions=1, quick=True)
+def lease_of_reserve_portals() -> None:
+    """Two chains lease and give back reserve portals: no two have the same one at once, and no more are made than needed."""
+    from gllm_core.concurrency import _portal
+
+    with calm():
+        portals = _portal.portals
+        portals.give_back(portals.lease())
+    leased: list[Any] = []
+
+    def chain() -> None:
+        server = portals.lease()
+        assert server not in leased
+        leased.append(server)
+        leased.remove(server)
+        portals.give_back(server)
+
+    together(chain, chain)
+    assert len(portals._reserve) <= 2
+    assert not portals._leased
+
+
+@scenario("_snapshot", "_registry", "_dispatch", "_call", preemptions=1, quick=True)
+def snapshot_of_calls_in_flight() -> None:
+    """Calls in flight are looked at while one begins and ends: what is seen is whole, and afterwards there is none."""
+    from gllm_core.concurrency import in_flight, syncify
+
+    with calm():
+        call = syncify(_one_more)
+        assert call(0) == 1
+
+    def look() -> None:
+        for seen in in_flight():
+            assert seen.function == "_one_more"
+            assert seen.state in ("queued", "running")
+
+    together(look, lambda: call(1))
+    assert in_flight() == ()
