@@ -197,7 +197,7 @@ def test_a_delivery_that_cannot_succeed_is_given_up() -> None:
     proves: A3
     """
     loop, tries, reported = asyncio.new_event_loop(), list[bool](), list[Any]()
-    loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
+    loop.set_exception_handler(lambda _, context: reported.append(type(context["exception"])))  # itself, it kept the delivery
 
     def fails(on_loop: bool) -> None:
         tries.append(on_loop)
@@ -212,4 +212,4 @@ def test_a_delivery_that_cannot_succeed_is_given_up() -> None:
     loop.close()
     gc.collect()
     assert tries == [True] * _delivery.TRIES
-    assert [type(error) for error in reported] == [ConnectionError] * _delivery.TRIES
+    assert reported == [ConnectionError] * _delivery.TRIES

@@ -108,11 +108,18 @@ def test_a_portal_that_is_stopped_leaves_no_descriptor() -> None:
     assert descriptors() == before
 
 
+def none_left(*_: object) -> int:
+    raise OSError(24, "Too many open files")
+
+
+def test_where_no_descriptor_is_to_be_had_functions_return_by_the_usual_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that may have no more descriptors has functions done as ever, by `call_soon_threadsafe`. proves: A11"""
+    monkeypatch.setattr(os, "eventfd", none_left)
+    assert asyncio.run(asyncify(seven_blocking)()) == 7
+
+
 def test_where_no_descriptor_is_to_be_had_calls_take_the_usual_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that may have no more descriptors still serves calls, by `call_soon_threadsafe`. proves: S2"""
-
-    def none_left(*_: object) -> int:
-        raise OSError(24, "Too many open files")
 
     async def three() -> int:
         return 3
