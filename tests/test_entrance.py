@@ -44,7 +44,7 @@ def test_what_many_threads_send_arrives_once_and_in_their_order() -> None:
     def send(entrance: Entrance, sender: int) -> None:
         for number in range(500):
             entrance.send(arrived.append, (sender, number))
-        over.wait(20)
+        over.wait(30)
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -54,7 +54,7 @@ def test_what_many_threads_send_arrives_once_and_in_their_order() -> None:
         await asyncio.to_thread(over.wait, 20)
         last = loop.create_future()
         entrance.send(last.set_result, None)
-        await asyncio.wait_for(last, 20)
+        await asyncio.wait_for(last, 30)
         entrance.close()
 
     asyncio.run(main())
@@ -72,7 +72,7 @@ def test_what_raises_is_not_a_matter_of_what_was_sent_with_it() -> None:
         entrance, arrived = Entrance(loop), loop.create_future()
         entrance.send(raise_it, error)
         entrance.send(arrived.set_result, None)
-        await asyncio.wait_for(arrived, 20)
+        await asyncio.wait_for(arrived, 30)
         entrance.close()
 
     def raise_it(error: Exception) -> None:
@@ -153,7 +153,7 @@ def test_a_loop_that_takes_turns_with_others_has_one_way_in() -> None:
             runner.run(call())
             thread = threading.Thread(target=runner.get_loop().run_until_complete, args=(call(),), daemon=True)
             thread.start()
-            thread.join(20)
+            thread.join(30)
             assert not thread.is_alive()
         within(lambda: descriptors() == before)  # a worker thread may have that of a shorter loop still
 
@@ -174,7 +174,7 @@ def test_a_wake_up_that_another_process_took_along_is_no_error() -> None:
         loop.add_reader(thief, steal)
         os.eventfd_write(thief, 1)  # before the other, and so heard before it
         entrance.send(arrived.set_result, None)
-        await asyncio.wait_for(arrived, 20)
+        await asyncio.wait_for(arrived, 30)
         await asyncio.sleep(0)
         loop.remove_reader(thief)
         os.close(thief)
