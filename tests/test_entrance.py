@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gllm_core.concurrency import _anyio_internals, asyncify, syncify
-from gllm_core.concurrency._entrance import Entrance
+from gllm_core.concurrency._entrance import Entrance, WayIn
 from gllm_core.concurrency.testing import fresh_portal
 from test_calls_further import within
 
@@ -91,6 +91,18 @@ def test_a_closed_loop_refuses() -> None:
     with pytest.raises(RuntimeError, match="closed"):
         entrance.send(print, "never")
     entrance.close()
+
+
+def test_the_way_into_a_loop_that_is_gone_refuses() -> None:
+    """A way that outlives its loop, which it does not keep alive, says that it leads nowhere. proves: A3, A10"""
+    loop = asyncio.new_event_loop()
+    way = WayIn(loop)
+    loop.close()
+    del loop
+    gc.collect()
+    assert way.loop() is None
+    with pytest.raises(RuntimeError, match="gone"):
+        way.schedule(nothing_blocking)
 
 
 def test_a_portal_that_is_stopped_leaves_no_descriptor() -> None:
