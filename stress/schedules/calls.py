@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-import time
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -137,7 +136,9 @@ def call_against_scoped_close() -> None:
     stack.__exit__(None, None, None)
 
 
-def _first_call_as_a_portal_closes() -> None:
+@scenario(*PORTAL, actors=3, quick=True)
+def first_call_against_scoped_close() -> None:
+    """The same for the first call on it, which has the portal served."""
     from gllm_core.concurrency import PortalNotRunningError, syncify
 
     with contextlib.ExitStack() as stack:
@@ -148,21 +149,6 @@ def _first_call_as_a_portal_closes() -> None:
         with contextlib.suppress(PortalNotRunningError):
             assert call(1) == 2
         stack.enter_context(calm())
-
-
-@scenario(*PORTAL, actors=3, quick=True)
-def first_call_against_scoped_close() -> None:
-    """The same for the first call on it, which has the portal served."""
-    _first_call_as_a_portal_closes()
-
-
-@scenario("_errors", preemptions=3, actors=3)
-def first_call_within_scoped_close() -> None:
-    """The same between the last turn of the portal's loop and its end: nothing waits there for an answer for ever."""
-    _first_call_as_a_portal_closes()
-    with calm():
-        time.sleep(1)  # until nobody can go on
-    assert all(thread.name != "gllm-portal-attach" for thread in threading.enumerate())
 
 
 @scenario("_portal", "_dispatch", actors=3)
@@ -216,28 +202,6 @@ def call_against_crash() -> None:
         call = _crash()
     with contextlib.suppress(PortalNotRunningError, CancelledError):
         assert call(1) == 2
-
-
-@scenario(*CALL, actors=3)
-def call_against_one_who_cancels_all_tasks() -> None:
-    """Somebody has every task of the default portal's loop cancelled, but its own, as a call comes: the call ends."""
-    from gllm_core.concurrency import get_default_portal, syncify
-
-    def cancel_all() -> None:
-        for task in asyncio.all_tasks(loop) - {main}:
-            task.cancel()
-
-    def call_once() -> None:
-        with contextlib.suppress(CancelledError):
-            assert call(1) == 2
-
-    with calm():
-        call = syncify(_one_more)
-        assert call(0) == 1
-        portal = get_default_portal()
-        loop = portal.call(_loop_here)
-        (main,) = (task for task in asyncio.all_tasks(loop) if task.get_name() == "gllm-default-portal")
-    together(lambda: loop.call_soon_threadsafe(cancel_all), call_once)
 
 
 @scenario("_dispatch", faults=["timeout"])
@@ -352,26 +316,56 @@ def reentrant_call_beside_another() -> None:
     assert results == [2, 2]
 
 
-@scenario("_portal", "_portal_thread", preemptions=1, quick=True)
+@scenario("_portal", "_portal_thread", "_reserve", preemptions=1, quick=True)
 def lease_of_reserve_portals() -> None:
     """Two chains lease and give back reserve portals: no two have the same one at once, and no more are made than needed."""
     from gllm_core.concurrency import _portal
 
     with calm():
-        portals = _portal.portals
-        portals.give_back(portals.lease())
+        reserve = _portal.portals.reserve
+        lease = reserve.lease()
+        reserve.open(lease)
+        reserve.give_back(lease)
     leased: list[Any] = []
 
     def chain() -> None:
-        server = portals.lease()
-        assert server not in leased
-        leased.append(server)
-        leased.remove(server)
-        portals.give_back(server)
+        lease = reserve.lease()
+        reserve.open(lease)
+        assert lease not in leased
+        leased.append(lease)
+        leased.remove(lease)
+        reserve.give_back(lease)
 
     together(chain, chain)
-    assert len(portals._reserve) <= 2
-    assert not portals._leased
+    assert 1 <= len(reserve._free) <= 2
+    assert len(set(reserve._free)) == len(reserve._free)
+
+
+@scenario("_syncify", "_chain", "_reserve", actors=4)
+def two_loops_that_call_each_other() -> None:
+    """Of two calls, each of which blocks the loop that the other one targets, at least one has a reserve portal."""
+    import warnings
+
+    from gllm_core.concurrency import BlockedLoopWarning, ReentrantCallWarning, syncify
+
+    warnings.simplefilter("ignore", ReentrantCallWarning)
+    warnings.simplefilter("ignore", BlockedLoopWarning)
+    with calm():
+        one, two = (contextlib.ExitStack() for _ in range(2))
+        portals = [stack.enter_context(start_blocking_portal()) for stack in (one, two)]
+        first, second = (syncify(_one_more, portal=portal) for portal in portals)
+        assert (first(1), second(1)) == (2, 2)
+    results: list[int] = []
+
+    async def calls(call: Any) -> int:
+        return int(call(1))
+
+    here, there = (syncify(calls, portal=portal) for portal in portals)
+    together(lambda: results.append(here(second)), lambda: results.append(there(first)))
+    assert results == [2, 2]
+    with calm():
+        one.close()
+        two.close()
 
 
 @scenario("_snapshot", "_registry", "_dispatch", "_call", preemptions=1, quick=True)

@@ -9,12 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from harness.test_stress import broken_copy
 
 STRESS = Path(__file__).parents[2] / "stress"
 TESTS = Path(__file__).parents[1]
-LIMIT_S = 200
+LIMIT_S = 55
 
+pytestmark = pytest.mark.timeout(LIMIT_S)
 
 PLANTED = """
 import sys
@@ -63,10 +66,8 @@ def test_sound(tmp_path: Path) -> None:
 
 def test_finding(tmp_path: Path) -> None:
     """On a sabotaged copy: status 1, the schedule, and a command that replays it."""
-    looked_again = (
-        "            if server is not None and server.usable:\n                return server\n            return self._start"
-    )
-    folder = broken_copy(tmp_path, looked_again, "            return self._start", "_portal.py")
+    one_for_all = "server = old.successor.setdefault(None, new)"
+    folder = broken_copy(tmp_path, one_for_all, "server = old.successor[None] = new", "_portal.py")
     file = tmp_path / "report.json"
     ran = run(schedules("first_use_by_two", "--pct", "500", "--jobs", "1", "--json", str(file)), folder)
     assert ran.returncode == 1, ran.stdout + ran.stderr

@@ -13,9 +13,10 @@ from ._anyio_internals import loop_runs_here
 from ._call import not_running
 from ._carrier_task_steps import AsyncStep as AsyncStep
 from ._carrier_task_steps import Carriage, StepTask
+from ._chain import chains
 from ._inflight import Job, Loan, current, loans
 from ._registry import registry
-from ._syncify import is_below_blocked_loops, syncify
+from ._syncify import syncify
 
 
 class CarrierTask(StepTask):
@@ -27,10 +28,11 @@ class CarrierTask(StepTask):
         What interrupts the wait ends the stream or scope, whose end is waited for.
         """
         call = self._call
-        if call is None or loop_runs_here() or is_below_blocked_loops():
+        if call is None or loop_runs_here() or chains.lead_here():
             self._ask_through_syncify(step)
         elif call.done:
-            return call.take()  # the error that ended it between two steps, as its portal stopped or died
+            call.take()
+            raise not_running(self.name)
         else:
             job = current.job
             self._replied = False
@@ -61,9 +63,9 @@ class CarrierTask(StepTask):
             self._put(lambda: self._run_last(last))
 
     @property
-    def is_mine(self) -> bool:
-        """Whether the task's loop runs on this very thread, which must not wait for it."""
-        return self._call is not None and self._dispatcher.ident == threading.get_ident()
+    def must_not_wait(self) -> bool:
+        """Whether the task's loop runs on this very thread, or cannot turn before this one goes on."""
+        return self._call is not None and chains.block(self._dispatcher.ident)
 
     def _put(self, step: AsyncStep) -> None:
         self._step = step

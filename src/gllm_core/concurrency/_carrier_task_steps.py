@@ -14,12 +14,12 @@ from anyio.lowlevel import current_token
 
 from ._anyio_internals import asyncio, is_native_cancellation, running_asyncio_loop
 from ._call import Call, not_running
+from ._chain import adopt
 from ._dispatch import Dispatcher
 from ._log import fields, logger
 from ._portal import portals
 from ._registry import State
 from ._sources import END, AsyncScope, AsyncStream
-from ._syncify import adopt
 
 AsyncStep = Callable[[], Awaitable[Any]]
 

@@ -350,10 +350,11 @@ def _cancelled_error(cancelled: BaseException) -> CancelledError:
 
 
 def _forget_parent() -> None:
-    inherited = [dispatcher for ref in registry.dispatchers.valuerefs() if isinstance(dispatcher := ref(), Dispatcher)]
+    inherited = [ref() for ref in registry.dispatchers.valuerefs()]
     registry.dispatchers.clear()
     for dispatcher in inherited:
-        dispatcher.inherit()
+        if isinstance(dispatcher, Dispatcher):
+            dispatcher.inherit()
 
 
 if hasattr(os, "register_at_fork"):

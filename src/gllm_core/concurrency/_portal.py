@@ -1,4 +1,4 @@
-"""Which portal a call runs on: the default portal (birth, health, fork, exit), the reserve portals, the user's own."""
+"""Which portal a call runs on: the default portal (birth, health, fork, exit), or the user's own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import threading
 import time
 import weakref
+from contextlib import suppress
 from functools import partial
 from math import inf
 from typing import Any
@@ -16,10 +17,12 @@ from anyio.from_thread import BlockingPortal
 
 from ._anyio_internals import ask_portal_to_start, portal_thread_ident
 from ._call import not_running
+from ._chain import chains
 from ._dispatch import Dispatcher, portal_is_alive
 from ._errors import PortalNotRunningError
 from ._log import fields, logger
 from ._portal_thread import PortalThread
+from ._reserve import Reserve
 from ._threads import refuse_greenlets
 
 SHUTDOWN_GRACE_S = 3.0
@@ -32,8 +35,9 @@ UNSEEN_PORTAL_S = 2.0
 class Portals:
     """The portals of this process.
 
-    `_lock` guards all fields; it is re-entrant for the same reason as the dispatcher's. No thread is started, and
-    nothing waited for, by a thread that could be inside `start` already: `starter` says so.
+    There is no lock: a signal handler or a `__del__` may come anywhere, and wait for a thread that would wait for it. What
+    several threads may do at once is one operation on a list or dict, which is atomic. No thread is waited for by one that
+    could be inside its start: `starter` says so.
     """
 
     def __init__(self) -> None:
@@ -47,97 +51,97 @@ class Portals:
         return "portals"
 
     def _reset(self) -> None:
-        self._lock = threading.RLock()
-        self._default: PortalThread | None = None
-        self.dispatcher: Dispatcher | None = None
-        """That of the default portal, if there is one; it refuses calls when a new one is needed."""
+        self.begin_anew()
         self._started: list[PortalThread] = []
-        self._reserve: list[PortalThread] = []
-        self._leased: set[PortalThread] = set()
         self._foreign: weakref.WeakKeyDictionary[BlockingPortal, Dispatcher] = weakref.WeakKeyDictionary()
         self._seen: weakref.WeakSet[BlockingPortal] = weakref.WeakSet()
 
+    def begin_anew(self) -> None:
+        """Have no portals of our own."""
+        self._default = PortalThread("gllm-default-portal")
+        self._default.give_up()  # so that the first one is a successor, too
+        self.dispatcher: Dispatcher | None = None
+        """That of the default portal, if there is one; it refuses calls when a new one is needed."""
+        self.reserve = Reserve(self._start)
+
     def default(self) -> PortalThread:
         """The default portal, started if there is none that is live."""
-        while True:
-            server = self._default
-            if server is None or not server.usable:
-                server = self._replace_default()
-            if server.starter == threading.get_ident():
-                raise PortalNotRunningError("the default portal is being started by this very thread, further up its stack")
-            dispatcher = server.wait_ready()
-            if server.usable:
-                self.dispatcher = dispatcher
-                return server
+        with chains.waiting(self):
+            while True:
+                server = self._default
+                while not server.usable:
+                    server = self._replace_default(server)
+                if server.starter == threading.get_ident():
+                    raise PortalNotRunningError("the default portal is being started by this very thread, further up its stack")
+                dispatcher = server.wait_ready()
+                if server.usable:
+                    self.dispatcher = dispatcher
+                    return server
 
-    def _replace_default(self) -> PortalThread:
-        with self._lock:
-            server = self._default
-            if server is not None and server.usable:
-                return server
-            return self._start("gllm-default-portal", as_default=True)
+    @property
+    def ident(self) -> int | None:
+        """The identifier of the thread that runs the default portal, or is about to."""
+        return self._default.ident
 
-    def _start(self, name: str, *, as_default: bool = False) -> PortalThread:
-        if self._closed:
-            raise PortalNotRunningError("the default portal was shut down: the interpreter is exiting")
-        server = PortalThread(name)
+    def _replace_default(self, old: PortalThread) -> PortalThread:
+        """The successor of *old*: all who find that one unusable get the same, and one of them starts it."""
+        new = PortalThread("gllm-default-portal")
         try:
-            if as_default:
-                self._default = server
-            self._started = [*(started for started in self._started if not started.ended), server]
+            server = old.successor.setdefault(None, new)
+            self._default = server
+            if server is new:
+                self._start(server)
+        except BaseException as error:
+            new.give_up(error)
+            raise
+        return server
+
+    def _start(self, server: PortalThread) -> None:
+        """Start *server*, which nobody else can."""
+        self.forget_ended()
+        try:
+            self._started.append(server)
+            if self._closed:  # looked at last, as it is set before `_started` is looked at
+                raise PortalNotRunningError("the default portal was shut down: the interpreter is exiting")
             server.start()
         except BaseException as error:
             server.give_up(error)
             raise
-        return server
 
-    def lease(self) -> PortalThread:
-        """A reserve portal for one re-entrant call: the first one that no other chain of calls has."""
-        with self._lock:
-            for depth, server in enumerate(self._reserve):
-                if server not in self._leased:
-                    if not server.usable:
-                        server = self._reserve[depth] = self._start(f"gllm-reserve-portal-{depth}")
-                    break
-            else:
-                server = self._start(f"gllm-reserve-portal-{len(self._reserve)}")
-                self._reserve.append(server)
-            self._leased.add(server)
-        server.wait_ready()
-        return server
-
-    def give_back(self, server: PortalThread) -> None:
-        with self._lock:
-            self._leased.discard(server)
+    def forget_ended(self) -> None:
+        for server in list(self._started):
+            if server.ended:
+                with suppress(ValueError):  # another thread was quicker
+                    self._started.remove(server)
 
     def see(self, portal: BlockingPortal) -> None:
         """Remember *portal*, so that a child forked from now on knows whose it is."""
-        with self._lock:
-            self._seen.add(portal)
+        self._seen.add(portal)
 
     def serve(self, portal: BlockingPortal, name: str) -> Dispatcher:
         """The dispatcher of *portal*, made and started at its first call, which *name* makes."""
-        with self._lock:
-            for server in self._started:
-                if server.portal is portal and server.dispatcher is not None:
-                    return server.dispatcher
-            dispatcher = self._foreign.get(portal)
-            if dispatcher is not None:
-                return dispatcher
-            if portal in self._of_parent or not portal_is_alive(portal):
-                raise PortalNotRunningError(
-                    f"the portal of {name!r} is not running: it was stopped, its thread died, or "
-                    "it belongs to a parent process; use one that is, or the default portal"
-                )
-            # The parent's portal, or one of ours on a thread that got the identifier of one of the parent's?
-            in_doubt = portal_thread_ident(portal) in self._threads_of_parent
-            dispatcher = self._foreign[portal] = Dispatcher(portal, UNSEEN_PORTAL_S if in_doubt else inf)
+        for server in list(self._started):
+            if server.portal is portal and server.dispatcher is not None:
+                return server.dispatcher
+        dispatcher = self._foreign.get(portal)
+        if dispatcher is not None:
+            return dispatcher
+        if portal in self._of_parent or not portal_is_alive(portal):
+            raise PortalNotRunningError(
+                f"the portal of {name!r} is not running: it was stopped, its thread died, or "
+                "it belongs to a parent process; use one that is, or the default portal"
+            )
+        # The parent's portal, or one of ours on a thread that got the identifier of one of the parent's?
+        in_doubt = portal_thread_ident(portal) in self._threads_of_parent
+        new = Dispatcher(portal, UNSEEN_PORTAL_S if in_doubt else inf)
+        dispatcher = self._foreign.setdefault(portal, new)
+        if dispatcher is not new:
+            return dispatcher
         try:
             refuse_greenlets()
             _attach(portal, dispatcher)
         except RuntimeError as error:
-            with self._lock:
-                self._foreign.pop(portal, None)
+            self._foreign.pop(portal, None)
             dispatcher.bury()
             raise PortalNotRunningError(f"the portal of {name!r} cannot be reached: {error}") from error
         return dispatcher
@@ -147,16 +151,15 @@ class Portals:
         ident = threading.get_ident()
         if portal is not None and (dispatcher := self.serve(portal, name)).ident == ident:
             return portal, dispatcher
-        for server in self._started:
+        for server in list(self._started):
             if server.portal is not None and server.dispatcher is not None and server.dispatcher.ident == ident:
                 return server.portal, server.dispatcher
         raise not_running(name)
 
     def shut_down(self) -> None:
         """At interpreter exit: after the program's own handlers, within SHUTDOWN_GRACE_S."""
-        with self._lock:
-            self._closed = True
-            started, self._started = self._started, []
+        self._closed = True
+        started, self._started = list(self._started), []
         if not started:
             return
         _silence_daemon_threads()

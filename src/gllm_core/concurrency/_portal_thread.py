@@ -33,6 +33,7 @@ class PortalThread:
         self._ready = threading.Event()
         self._error: BaseException | None = None
         self.starter: int | None = threading.get_ident()
+        self.successor: dict[None, PortalThread] = {}
         self.portal: BlockingPortal | None = None
         self.dispatcher: Dispatcher | None = None
 
@@ -60,6 +61,26 @@ class PortalThread:
         except IndexError:
             return False
         return True
+
+    @property
+    def ident(self) -> int | None:
+        """The identifier of its thread, as far as it is known: on that very thread it always is."""
+        ident = self._thread.ident
+        if ident is None and self._begins_here():
+            return threading.get_ident()
+        return ident
+
+    def _begins_here(self) -> bool:
+        """Whether this is its thread, before `threading` has noted its identifier: a finalizer may come even there."""
+        frame = sys._getframe()  # pyright: ignore[reportPrivateUsage] # documented
+        while (outer := frame.f_back) is not None:
+            frame = outer
+        return frame.f_locals.get("self") is self._thread
+
+    @property
+    def fresh(self) -> bool:
+        """Whether nobody has tried to start it."""
+        return self.starter is not None
 
     @property
     def ended(self) -> bool:

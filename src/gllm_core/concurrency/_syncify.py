@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError as BridgeCancelledError
-from contextvars import Context, ContextVar, copy_context
+from contextvars import copy_context
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from anyio.from_thread import BlockingPortal
@@ -18,10 +18,12 @@ from anyio.from_thread import BlockingPortal
 from ._anyio_internals import asyncio, cancellation_watch, forget_async_library, loop_runs_here
 from ._call import Call, not_running
 from ._callables import dress, is_bare_method, name_of, reject_not_async, reject_syncified
+from ._chain import Block, Wait, chains, idents_of, stand_in
 from ._dispatch import Dispatcher
 from ._errors import BlockedLoopWarning, PortalNotRunningError, ReentrantCallWarning
 from ._inflight import Job, Loan, current, innermost_open_loan, loans
 from ._portal import portals
+from ._reserve import Lease
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,35 +33,6 @@ _HERE = os.path.dirname(__file__) + os.sep
 
 class _SyncifyDecorator(Protocol):
     def __call__(self, async_func: Callable[P, Awaitable[R]], /) -> Callable[P, R]: ...
-
-
-class _Block:
-    """A loop's thread that waits in a syncified call, and the portal that stands in for its loop meanwhile."""
-
-    __slots__ = ("active", "ident", "outer", "stand_in")
-
-    def __init__(self, ident: int, outer: _Block | None) -> None:
-        self.ident = ident
-        self.outer = outer
-        self.stand_in: Dispatcher | None = None
-        self.active = True
-
-
-class _Blocks:
-    """A context variable that is pickled by name, where a wrapper is pickled by value."""
-
-    __slots__ = ("get", "set", "variable")
-
-    def __init__(self) -> None:
-        self.variable: ContextVar[_Block | None] = ContextVar("gllm_core.concurrency.blocks", default=None)
-        self.get, self.set = self.variable.get, self.variable.set
-
-    def __reduce__(self) -> str:
-        return "_blocks"
-
-
-_blocks = _Blocks()
-"""The innermost of the loops that the chain of calls leading here is blocking."""
 
 
 @overload
@@ -132,7 +105,7 @@ def syncify(async_func: Any = None, *, portal: Any = None) -> Any:
         else:
             dispatcher = served = served or portals.serve(portal, name)
         job = current.job
-        if job is not None or _blocks.get() is not None or loop_runs_here():
+        if job is not None or chains.get() or loop_runs_here() or (chains.waits and chains.waited_for_here()):
             return _call_from_afar(dispatcher, job, portal, func, args, kwargs, name)
         context = copy_context()
         forget_async_library(context)
@@ -163,40 +136,24 @@ def _call_from_afar(
     name: str,
 ) -> Any:
     """A call from within: below an asyncified function, below a blocked loop, or on the thread of a running loop."""
-    here = threading.get_ident()
     replaceable = portal is None
     if not dispatcher.accepts and not dispatcher.fresh:  # a dead thread's identifier could be taken for that of this one
         if not replaceable:
             raise not_running(name)
         dispatcher = portals.default().wait_ready()
-    block: _Block | None = None
-    chain = _blocks.get()
     on_loop = loop_runs_here()
-    blocked = _blocked_idents(chain)
-    leased = None
-    if on_loop:
-        block = _Block(here, _active(chain))
-        blocked.add(here)
-    if dispatcher.ident in blocked:
-        _warn(
-            ReentrantCallWarning,
-            f"{name!r} was called on the thread of the loop that it targets, or below such a call; "
-            "it runs on a reserve portal. Await it directly instead",
-        )
-        stand_in = _stand_in(chain, blocked)
-        if stand_in is None:
-            leased = portals.lease()
-            stand_in = leased.wait_ready()
-        dispatcher, replaceable = stand_in, False
-        if block is not None:
-            block.stand_in = dispatcher
-    elif on_loop:
-        _warn(BlockedLoopWarning, f"{name!r} blocks the event loop that runs on this thread. Await it directly instead")
+    block = Block(threading.get_ident()) if on_loop or (job is None and chains.waited_for_here()) else None
+    way = _Way(dispatcher, block)
     try:
+        if way.chain:
+            way.find(name)
+            dispatcher, replaceable = way.dispatcher, replaceable and not way.reentrant
+        if on_loop and not way.reentrant:
+            _warn(BlockedLoopWarning, f"{name!r} blocks the event loop that runs on this thread. Await it directly instead")
         context = copy_context()
         forget_async_library(context)
-        if block is not None:
-            context.run(_blocks.set, block)
+        if way.chain:
+            context.run(chains.set, way.chain)
         loan: Loan | None = None
         if job is not None and job.lendable is not None:
             loan = Loan(job.lendable, innermost_open_loan())
@@ -221,46 +178,59 @@ def _call_from_afar(
                 raise asyncio.CancelledError(*cancelled.args) from cancelled
             raise
     finally:
-        if block is not None:
-            block.active = False
+        way.leave()
+
+
+class _Way(Wait):
+    """To the loop that a call below blocked loops targets; or, where that is one of them, to what stands in for it."""
+
+    __slots__ = ("_block", "_leased", "dispatcher", "reentrant")
+
+    def __init__(self, dispatcher: Dispatcher, block: Block | None) -> None:
+        active = tuple(outer for outer in chains.get() if outer.active)
+        super().__init__(dispatcher, active if block is None else (block, *active))
+        self._block = block
+        self._leased: Lease | None = None
+        self.dispatcher = dispatcher
+        self.reentrant = False
+
+    def find(self, name: str) -> None:
+        """Say for what is waited, and only then look at who waits for whom: with each step on the way anew."""
+        chains.waits[self] = None
+        while self.target.ident in (blocked := self._blocked()):
+            if not self.reentrant:
+                self.reentrant = True
+                _warn(
+                    ReentrantCallWarning,
+                    f"{name!r} was called on the thread of the loop that it targets, or below such a call; "
+                    "it runs on a reserve portal. Await it directly instead",
+                )
+            self._give_back()
+            dispatcher = stand_in(self.chain, blocked)
+            if dispatcher is not None:
+                self.target = self.dispatcher = dispatcher
+            else:
+                self.target = self._leased = portals.reserve.lease(avoid=blocked)
+        if self._leased is not None:
+            self.dispatcher = portals.reserve.open(self._leased)
+        if self._block is not None and self.reentrant:
+            self._block.stand_in = self.dispatcher
+
+    def _blocked(self) -> set[int | None]:
+        own = () if self._block is None else (self._block,)
+        self.chain = (*own, *(block for block in chains.blocked() if block is not self._block))
+        return idents_of(self.chain)
+
+    def leave(self) -> None:
+        if self._block is not None:
+            self._block.active = False
+        chains.waits.pop(self, None)
+        self._give_back()
+
+    def _give_back(self) -> None:
+        leased, self._leased = self._leased, None
         if leased is not None:
-            portals.give_back(leased)
-
-
-def _active(chain: _Block | None) -> _Block | None:
-    """The innermost block that is not over: what runs on after its caller is not below it any more."""
-    while chain is not None and not chain.active:
-        chain = chain.outer
-    return chain
-
-
-def _blocked_idents(chain: _Block | None) -> set[int]:
-    blocked: set[int] = set()
-    while chain is not None:
-        if chain.active:
-            blocked.add(chain.ident)
-        chain = chain.outer
-    return blocked
-
-
-def _stand_in(chain: _Block | None, blocked: set[int]) -> Dispatcher | None:
-    """The portal that stands in for a blocked loop of this chain already, if it is not blocked itself."""
-    while chain is not None:
-        stand_in = chain.stand_in
-        if chain.active and stand_in is not None and stand_in.accepts and stand_in.ident not in blocked:
-            return stand_in
-        chain = chain.outer
-    return None
-
-
-def is_below_blocked_loops() -> bool:
-    return _blocks.get() is not None
-
-
-def adopt(chain: Context) -> None:
-    """Go on for the calls that *chain* is a context of: the loops that they block, the tokens that they lend."""
-    _blocks.set(chain.get(_blocks.variable))
-    loans.set(chain.get(loans))
+            portals.reserve.give_back(leased)
 
 
 def _warn(category: type[Warning], message: str) -> None:

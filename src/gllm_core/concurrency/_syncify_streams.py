@@ -143,7 +143,7 @@ def syncify_iterator(async_func: Any = None, *, portal: Any = None) -> Any:
                 finally:
                     del value
         finally:
-            if carrier.is_mine:
+            if carrier.must_not_wait:
                 carrier.dismiss(source.close)
             else:
                 with suppress(not_running):  # the portal's end has closed the source

@@ -41,20 +41,15 @@ def fresh_portal(*, grace_s: float = GRACE_S) -> Generator[BlockingPortal]:
         False
     """
     registry = _inside.portals()
-    with registry._lock:
-        aside = registry._default, registry.dispatcher, registry._reserve, registry._leased
-        before = tuple(registry._started)
-        registry._default = registry.dispatcher = None
-        registry._reserve, registry._leased = [], set()
+    before = tuple(registry._started)
+    aside = registry._default, registry.dispatcher, registry.reserve
+    registry.begin_anew()
     try:
         yield get_default_portal()
     finally:
-        with registry._lock:
-            started = [server for server in registry._started if server not in before]
-            registry._default, registry.dispatcher, registry._reserve, registry._leased = aside
+        started = [server for server in registry._started if server not in before]
+        registry._default, registry.dispatcher, registry.reserve = aside
         left = _inside.stop(started, grace_s)
-        with registry._lock:
-            # What could not be stopped stays listed: the interpreter's exit tries again.
-            registry._started = [server for server in registry._started if server not in started or not server.ended]
+        registry.forget_ended()  # what could not be stopped stays listed: the interpreter's exit tries again
         if left:
             raise RuntimeError(f"still running {grace_s:g} s after their portal was stopped: {', '.join(left)}")

@@ -30,9 +30,7 @@ def portals() -> Any:
 
 def live_servers() -> list[Any]:
     """The portals that are meant to live on between calls: the default one, and the reserve."""
-    registry = portals()
-    servers = [registry._default, *registry._reserve]
-    return [server for server in servers if server is not None and server.usable]
+    return [server for server in list(portals()._started) if server.usable]
 
 
 def server_loop(server: Any) -> asyncio.AbstractEventLoop | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import cycles, exits, first_use, forks, interrupts, many_calls, mixed, nesting, portal_life, saturation, storms, streams
+from . import cycles, exits, first_use, forks, interrupts, many_calls, mixed, nesting, portal_life, saturation, storms
 from .rounds import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -13,7 +13,6 @@ SCENARIOS: dict[str, Scenario] = {
         storms.SCENARIO,
         saturation.SCENARIO,
         nesting.SCENARIO,
-        streams.SCENARIO,
         forks.SCENARIO,
         exits.SCENARIO,
         interrupts.SCENARIO,

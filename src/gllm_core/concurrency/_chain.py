@@ -1,0 +1,137 @@
+"""The chain of calls that leads here: the loops that it blocks, and what stands in for them meanwhile.
+
+It travels in the context. But a finalizer runs in whatever context its thread has at that moment, so whoever blocks a loop, or
+waits below a blocked one, also says for what it waits (`Chains.waits`): what runs on the thread that is waited for is below
+that chain, too, whatever it is. Where two threads come to wait for each other, each says so before it looks, so at least one of
+them sees it. There is no lock: a finalizer may come anywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from contextvars import Context, ContextVar
+from typing import TYPE_CHECKING, Protocol
+
+from ._anyio_internals import loop_runs_here
+from ._inflight import loans
+
+if TYPE_CHECKING:
+    from ._dispatch import Dispatcher
+
+
+class Target(Protocol):
+    """What is waited for: what a thread runs, or is about to."""
+
+    @property
+    def ident(self) -> int | None:
+        """The identifier of that thread, as far as it is known."""
+
+
+class Block:
+    """A loop's thread that waits in a syncified call, and the portal that stands in for its loop meanwhile."""
+
+    __slots__ = ("active", "ident", "stand_in")
+
+    def __init__(self, ident: int) -> None:
+        self.ident = ident
+        self.stand_in: Dispatcher | None = None
+        self.active = True
+
+
+Chain = tuple[Block, ...]
+"""The innermost one first. One that is not active is over: what runs on after its caller is not below it any more."""
+
+
+class Wait:
+    """One call that waits for *target*, and the loops that wait with it."""
+
+    __slots__ = ("chain", "target")
+
+    def __init__(self, target: Target, chain: Chain) -> None:
+        self.target = target
+        self.chain = chain
+
+
+class Chains:
+    """Which loops wait for which threads. Pickled by name, where a wrapper is pickled by value."""
+
+    __slots__ = ("get", "set", "variable", "waits")
+
+    def __init__(self) -> None:
+        self.variable: ContextVar[Chain] = ContextVar("gllm_core.concurrency.chain", default=())
+        self.get, self.set = self.variable.get, self.variable.set
+        self.waits: dict[Wait, None] = {}
+
+    def __reduce__(self) -> str:
+        return "chains"
+
+    def waited_for_here(self) -> bool:
+        """Whether a chain waits for this very thread, which need not be in the chain's context."""
+        here = threading.get_ident()
+        return any(wait.target.ident == here for wait in list(self.waits))
+
+    @contextmanager
+    def waiting(self, target: Target) -> Generator[None]:
+        """The thread waits for *target* meanwhile, and with it the loops that its chain blocks, and its own."""
+        own = (Block(threading.get_ident()),) if loop_runs_here() else ()
+        wait = Wait(target, (*own, *(block for block in self.get() if block.active)))
+        try:
+            if wait.chain:
+                self.waits[wait] = None
+            yield
+        finally:
+            self.waits.pop(wait, None)
+
+    def lead_here(self) -> bool:
+        """Whether any do, perhaps ones that are over."""
+        return bool(self.get()) or (bool(self.waits) and self.waited_for_here())
+
+    def blocked(self) -> Chain:
+        """The loops that cannot turn before this thread goes on: those of its chain, and those that wait for one of them."""
+        blocks = {block: block.ident for block in self.get() if block.active}
+        idents = {threading.get_ident(), *blocks.values()}
+        waits = list(self.waits)
+        before = -1
+        while len(blocks) > before:
+            before = len(blocks)
+            for wait in waits:
+                if wait.target.ident in idents:
+                    blocks.update((block, block.ident) for block in wait.chain if block.active)
+            idents.update(blocks.values())
+        return tuple(blocks)
+
+    def block(self, ident: int | None) -> bool:
+        """Whether the loop of thread *ident* is that of this one, or cannot turn before this one goes on."""
+        if ident == threading.get_ident():
+            return True
+        return (bool(self.get()) or bool(self.waits)) and ident in idents_of(self.blocked())
+
+
+chains = Chains()
+
+
+def idents_of(chain: Chain) -> set[int | None]:
+    return {block.ident for block in chain}
+
+
+def stand_in(chain: Iterable[Block], blocked: set[int | None]) -> Dispatcher | None:
+    """The portal that stands in for a blocked loop of this chain already, if it is not blocked itself."""
+    for block in chain:
+        stand_in = block.stand_in
+        if stand_in is not None and stand_in.accepts and stand_in.ident not in blocked:
+            return stand_in
+    return None
+
+
+def adopt(context: Context) -> None:
+    """Go on for the calls that *context* is one of: the loops that they block, the tokens that they lend."""
+    chains.set(context.get(chains.variable, ()))
+    loans.set(context.get(loans))
+
+
+if hasattr(os, "register_at_fork"):
+    # In a forked child, those who wait stayed with the parent.
+    os.register_at_fork(after_in_child=chains.waits.clear)
