@@ -151,6 +151,37 @@ def test_calls_from_elsewhere_wait_their_turn() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::gllm_core.concurrency.ReentrantCallWarning")
+def test_two_chains_have_a_reserve_portal_each() -> None:
+    """While a re-entrant call holds up its reserve portal, that of another chain runs on another one. proves: S8"""
+    entered, gate = threading.Event(), threading.Event()
+    names: list[str] = []
+
+    async def waits() -> str:
+        entered.set()
+        assert gate.wait(WAIT_S)
+        return await thread_name()
+
+    async def passes() -> str:
+        gate.set()
+        return await thread_name()
+
+    with start_blocking_portal() as one, start_blocking_portal() as two:
+
+        async def first() -> None:
+            names.append(syncify(waits, portal=one)())
+
+        async def second() -> str:
+            return syncify(passes, portal=two)()
+
+        thread = threading.Thread(target=syncify(first, portal=one))
+        thread.start()
+        assert entered.wait(WAIT_S)
+        other = syncify(second, portal=two)()
+        thread.join(WAIT_S)
+    assert [*names, other] == ["gllm-reserve-portal-0", "gllm-reserve-portal-1"]
+
+
+@pytest.mark.filterwarnings("ignore::gllm_core.concurrency.ReentrantCallWarning")
 def test_reserve_portals_are_kept_for_their_depth() -> None:
     """The same nesting again starts no thread: each depth has its reserve portal. proves: S8"""
 
