@@ -29,10 +29,14 @@ demo: $(READY)  ## the library at work: a web service, a database, threads, Ctrl
 test: $(READY)  ## the test suite
 	$(LIMIT) $(RUN)python $(PYTEST)
 
-# The README's own command first; the matrix is measured together, as some lines are there for one version only; the last
-# run is the strictest, and its closing line is the gate's.
-check: test lint types typing-tests model-if-there compare-ours dist-check docs test-lowest coverage  ## everything that the gate asks for
-	$(LIMIT) $(RUN)python -X dev -W error $(PYTEST) $(CORE)
+# Two at a time, as tests wait more than they work; each tells its part when it ends, where this make can hold that back.
+PAIRS = $(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+# The README's own command is the first of them. The last run is alone, and its closing line is the gate's.
+check: $(READY)  ## everything that the gate asks for, in about fifteen minutes on two cores
+	@$(PAIRS) test lint types typing-tests model-if-there compare-ours dist-check docs
+	@$(PAIRS) coverage
+	@$(MAKE) --no-print-directory test-lowest
 
 lint: $(READY)  ## format, lint, and which module may import which
 	$(RUN)ruff format --check .
@@ -46,10 +50,14 @@ types: $(READY)  ## mypy and pyright, both strict; verifytypes and stubtest run 
 typing-tests: $(READY)  ## signatures, as users' type checkers see them on the built wheel
 	$(LIMIT) $(RUN)python typing_tests/run.py
 
-coverage: $(READY) $(OTHERS:%=test-%)  ## the suite on each supported Python; every branch must be taken on some of them
-	$(LIMIT) $(RUN)coverage run $(PYTEST) $(CORE)
+# The matrix is measured together, as some lines are there for one version only.
+coverage: test-strict $(OTHERS:%=test-%)  ## the suite on each supported Python; every branch must be taken on some of them
 	$(RUN)coverage combine --quiet
 	$(RUN)coverage report
+
+.PHONY: test-strict
+test-strict: $(READY)  ## the suite in Python's development mode, where every warning is an error
+	$(LIMIT) $(RUN)python -X dev -W error -m coverage run $(PYTEST) $(CORE)
 
 $(OTHERS:%=test-%): test-%:  ## the suite on another Python, where it is found; in CI it must be
 	@python="$(call find-python,$*)"; \

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-LIMIT_S = 55.0
+LIMIT_S = 200.0
 
 PROGRAM = """
 import doctest, importlib, inspect, json, sys

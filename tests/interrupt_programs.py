@@ -13,7 +13,7 @@ def ctrl_c():
     os.kill(os.getpid(), signal.SIGINT)
 
 def when_started(func=ctrl_c):
-    return in_thread(lambda: started.acquire(timeout=10) and func())
+    return in_thread(lambda: started.acquire(timeout=30) and func())
 
 async def careful():
     try:

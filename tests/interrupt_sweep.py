@@ -45,17 +45,17 @@ def go_on(loop, coroutine):
 async def left_over(limiter):
     rest = asyncio.all_tasks() - {asyncio.current_task()}
     if rest:  # they end by themselves: nobody cancels them
-        _, hung = await asyncio.wait(rest, timeout=10)
+        _, hung = await asyncio.wait(rest, timeout=30)
         if hung:
             return f"hung: {hung}"
-    by = time.monotonic() + 10
+    by = time.monotonic() + 30
     limiters = limiter, current_default_thread_limiter()
     while any(one.borrowed_tokens for one in limiters) or in_flight():
         if time.monotonic() > by:
             return f"lost: {[one.borrowed_tokens for one in limiters]} tokens, {in_flight()}"
         await asyncio.sleep(0.001)
-    assert await asyncio.wait_for(asyncify(int, limiter=limiter)(), 10) == 0
-    assert await asyncio.wait_for(asyncify(int)(), 10) == 0
+    assert await asyncio.wait_for(asyncify(int, limiter=limiter)(), 30) == 0
+    assert await asyncio.wait_for(asyncify(int)(), 30) == 0
 
 async def new_limiter():
     return anyio.CapacityLimiter(1)

@@ -26,7 +26,7 @@ from pathlib import Path
 from sybil import Document, Example
 from sybil.parsers.myst import CodeBlockParser
 
-LIMIT_S = 40.0
+LIMIT_S = 90.0
 """How long a program of the page may take, in seconds."""
 
 FILE_NAME = re.compile(r"# (\w+\.py)\n")

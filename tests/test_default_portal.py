@@ -17,7 +17,7 @@ def portal_threads():
     return [thread for thread in threading.enumerate() if "portal" in thread.name]
 
 def end_of(thread):
-    thread.join(10)
+    thread.join(30)
     return not thread.is_alive()
 
 outcomes = []
@@ -29,7 +29,7 @@ def in_flight(async_func, *args):
         except BaseException as error:
             outcomes.append(type(error).__name__)
     thread = in_thread(call)
-    assert started.acquire(timeout=10)
+    assert started.acquire(timeout=30)
     return thread
 """
 )
@@ -48,11 +48,11 @@ sys.setswitchinterval(1e-6)  # or the first one is through before the next one h
 barrier = threading.Barrier(32)
 found = []
 def first():
-    barrier.wait(10)
+    barrier.wait(30)
     found.append({user if "call" not in user else "(lambda: get_default_portal().call(get_ident))"}())
 threads = [in_thread(first) for _ in range(32)]
 for thread in threads:
-    thread.join(10)
+    thread.join(30)
 say(len(found), len(set(map(id, found))) if "Portal" in repr(found[0]) else len(set(found)))
 say([(thread.name, thread.daemon) for thread in portal_threads()])
 """,
@@ -74,12 +74,12 @@ held, go = threading.Event(), threading.Event()
 def trace(frame, event, arg):
     if frame.f_code is room.PortalThread.start.__code__:
         held.set()
-        go.wait(10)
+        go.wait(30)
 def starter():
     sys.settrace(trace)
     syncify(one)()
 in_thread(starter)
-assert held.wait(10)
+assert held.wait(30)
 def user():
     try:
         outcomes.append(syncify(one)())
@@ -132,7 +132,7 @@ print(syncify(one)(), len(refused), *refused[0])
 STOPS = {
     "call stop": "portal.call(portal.stop)",
     "call stop, cancelling": "portal.call(portal.stop, True)",
-    "start_task_soon": "portal.start_task_soon(portal.stop).result(10)",
+    "start_task_soon": "portal.start_task_soon(portal.stop).result(30)",
     "syncified stop": "syncify(portal.stop)()",
     "from a coroutine on it": "syncify(stop_from_inside)()",
 }
@@ -295,9 +295,9 @@ async def with_status(*, task_status=anyio.TASK_STATUS_IGNORED):
 portal = get_default_portal()
 say(isinstance(portal, anyio.from_thread.BlockingPortal), portal is get_default_portal())
 say(portal.call(one), portal.call(get_ident) == portal_threads()[0].ident)
-say(portal.start_task_soon(one).result(10))
+say(portal.start_task_soon(one).result(30))
 future, status = portal.start_task(with_status)
-say(status, future.result(10))
+say(status, future.result(30))
 with portal.wrap_async_context_manager(manager()) as value:
     say(value, syncify(one, portal=portal)())
 """,

@@ -31,7 +31,7 @@ leave, over = threading.Event(), threading.Event()
 
 def borrower():
     started.release()
-    leave.wait(10)
+    leave.wait(30)
 
 async def below():
     async with anyio.create_task_group() as group:
@@ -65,7 +65,7 @@ else:
     while len(loop._ready) == scheduled:  # until the loan was granted
         pass
     loop.close()
-say(over.wait(20))
+say(over.wait(30))
 os._exit(0)
 """
     ).expect("refused", "True")
@@ -85,13 +85,13 @@ returned = threading.Semaphore(0)
 
 def fails():
     started.release()
-    first.wait(10)
+    first.wait(30)
     returned.release()
     raise ValueError
 
 def works():
     started.release()
-    second.wait(10)
+    second.wait(30)
     returned.release()
     return "works"
 
@@ -111,7 +111,7 @@ async def main():
         event.set()
         while len(calls) < count:
             pass
-    done, _ = await asyncio.wait([waits], timeout=20)
+    done, _ = await asyncio.wait([waits], timeout=30)
     say([task.result() for task in done])
 
 loop = asyncio.new_event_loop()
@@ -134,22 +134,22 @@ limiter, leave = anyio.CapacityLimiter(1), threading.Event()
 
 def hold():
     started.release()
-    leave.wait(10)
+    leave.wait(30)
 
 async def main():
     await asyncio.gather(*(asyncify(hold, limiter=limiter)() for _ in range(3)))
 
 thread = in_thread(asyncio.run, main())
-assert started.acquire(timeout=10)
+assert started.acquire(timeout=30)
 while limiter.statistics().tasks_waiting < 2:
     time.sleep(0.001)
 child = os.fork()
 if not child:
-    say(asyncio.run(asyncio.wait_for(asyncify(lambda: "works", limiter=limiter)(), 10)))
+    say(asyncio.run(asyncio.wait_for(asyncify(lambda: "works", limiter=limiter)(), 30)))
     os._exit(0)
 os.waitpid(child, 0)
 leave.set()
-thread.join(10)
+thread.join(30)
 say(thread.is_alive(), limiter.borrowed_tokens)
 """,
         options=FORK_BESIDE_THREADS,
@@ -197,7 +197,7 @@ def test_a_delivery_that_cannot_succeed_is_given_up() -> None:
     proves: A3
     """
     loop, tries, reported = asyncio.new_event_loop(), list[bool](), list[Any]()
-    loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
+    loop.set_exception_handler(lambda _, context: reported.append(type(context["exception"])))  # itself, it kept the delivery
 
     def fails(on_loop: bool) -> None:
         tries.append(on_loop)
@@ -212,4 +212,4 @@ def test_a_delivery_that_cannot_succeed_is_given_up() -> None:
     loop.close()
     gc.collect()
     assert tries == [True] * _delivery.TRIES
-    assert [type(error) for error in reported] == [ConnectionError] * _delivery.TRIES
+    assert reported == [ConnectionError] * _delivery.TRIES

@@ -71,7 +71,7 @@ def fork(*_):
 def ring_late(call):
     if not forked.is_set() and threading.current_thread() is not threading.main_thread():
         os.kill(os.getpid(), signal.SIGUSR1)
-        assert forked.wait(10)
+        assert forked.wait(30)
     ring(call)
 
 signal.signal(signal.SIGUSR1, fork)

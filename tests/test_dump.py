@@ -225,3 +225,44 @@ def test_a_watch_that_makes_no_sense_is_ignored_loudly(text: str) -> None:
     expected = f"GLLM_CONCURRENCY_WATCH='{text}' is ignored; set it to a number of seconds, or to 0"
     with pytest.warns(RuntimeWarning, match=re.escape(expected)):
         assert _watch.seconds_wanted(text, dev_mode=True) is None
+
+
+def test_a_call_below_two_that_share_a_thread_is_told_once() -> None:
+    """A function that has returned to a loop that stands still, and the next one of its thread: its call is shown once.
+
+    proves: dump
+    """
+    run_program(
+        COMMON
+        + """
+import io
+from gllm_core.concurrency import _asyncify
+threads, go_on = [], threading.Event()
+def earlier():
+    started.release()
+    threads.append(threading.get_ident())
+    go_on.wait(20)
+def later():
+    threads.append(threading.get_ident())
+    syncify(below)()
+async def below():
+    report = io.StringIO()
+    dump(report)
+    say(report.getvalue().count("syncify 'below'"), "asyncify 'earlier'" in report.getvalue(), threads[0] == threads[1])
+
+async def begin():
+    task = asyncio.ensure_future(asyncify(earlier)())
+    while not started.acquire(blocking=False):
+        await asyncio.sleep(0)
+    return task, _asyncify._of_thread.loop.outbox
+
+loop = asyncio.new_event_loop()
+task, outbox = loop.run_until_complete(begin())  # and stands still
+go_on.set()
+while not outbox._calls:  # then its thread has returned, and is idle
+    time.sleep(0.001)
+asyncio.run(asyncify(later)())
+loop.run_until_complete(task)
+loop.close()
+"""
+    ).expect("1 True True")

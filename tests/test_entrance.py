@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gllm_core.concurrency import _anyio_internals, asyncify, syncify
-from gllm_core.concurrency._entrance import Entrance
+from gllm_core.concurrency._entrance import Entrance, WayIn
 from gllm_core.concurrency.testing import fresh_portal
 from test_calls_further import within
 
@@ -44,7 +44,7 @@ def test_what_many_threads_send_arrives_once_and_in_their_order() -> None:
     def send(entrance: Entrance, sender: int) -> None:
         for number in range(500):
             entrance.send(arrived.append, (sender, number))
-        over.wait(20)
+        over.wait(30)
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -54,7 +54,7 @@ def test_what_many_threads_send_arrives_once_and_in_their_order() -> None:
         await asyncio.to_thread(over.wait, 20)
         last = loop.create_future()
         entrance.send(last.set_result, None)
-        await asyncio.wait_for(last, 20)
+        await asyncio.wait_for(last, 30)
         entrance.close()
 
     asyncio.run(main())
@@ -72,7 +72,7 @@ def test_what_raises_is_not_a_matter_of_what_was_sent_with_it() -> None:
         entrance, arrived = Entrance(loop), loop.create_future()
         entrance.send(raise_it, error)
         entrance.send(arrived.set_result, None)
-        await asyncio.wait_for(arrived, 20)
+        await asyncio.wait_for(arrived, 30)
         entrance.close()
 
     def raise_it(error: Exception) -> None:
@@ -93,6 +93,18 @@ def test_a_closed_loop_refuses() -> None:
     entrance.close()
 
 
+def test_the_way_into_a_loop_that_is_gone_refuses() -> None:
+    """A way that outlives its loop, which it does not keep alive, says that it leads nowhere. proves: A3, A10"""
+    loop = asyncio.new_event_loop()
+    way = WayIn(loop)
+    loop.close()
+    del loop
+    gc.collect()
+    assert way.loop() is None
+    with pytest.raises(RuntimeError, match="gone"):
+        way.schedule(nothing_blocking)
+
+
 def test_a_portal_that_is_stopped_leaves_no_descriptor() -> None:
     """Once a portal is stopped, none of its descriptors is left, though a wrapper remembers it. proves: P3"""
     syncify(nothing)()
@@ -108,11 +120,18 @@ def test_a_portal_that_is_stopped_leaves_no_descriptor() -> None:
     assert descriptors() == before
 
 
+def none_left(*_: object) -> int:
+    raise OSError(24, "Too many open files")
+
+
+def test_where_no_descriptor_is_to_be_had_functions_return_by_the_usual_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that may have no more descriptors has functions done as ever, by `call_soon_threadsafe`. proves: A11"""
+    monkeypatch.setattr(os, "eventfd", none_left)
+    assert asyncio.run(asyncify(seven_blocking)()) == 7
+
+
 def test_where_no_descriptor_is_to_be_had_calls_take_the_usual_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that may have no more descriptors still serves calls, by `call_soon_threadsafe`. proves: S2"""
-
-    def none_left(*_: object) -> int:
-        raise OSError(24, "Too many open files")
 
     async def three() -> int:
         return 3
@@ -146,7 +165,7 @@ def test_a_loop_that_takes_turns_with_others_has_one_way_in() -> None:
             runner.run(call())
             thread = threading.Thread(target=runner.get_loop().run_until_complete, args=(call(),), daemon=True)
             thread.start()
-            thread.join(20)
+            thread.join(30)
             assert not thread.is_alive()
         within(lambda: descriptors() == before)  # a worker thread may have that of a shorter loop still
 
@@ -167,7 +186,7 @@ def test_a_wake_up_that_another_process_took_along_is_no_error() -> None:
         loop.add_reader(thief, steal)
         os.eventfd_write(thief, 1)  # before the other, and so heard before it
         entrance.send(arrived.set_result, None)
-        await asyncio.wait_for(arrived, 20)
+        await asyncio.wait_for(arrived, 30)
         await asyncio.sleep(0)
         loop.remove_reader(thief)
         os.close(thief)

@@ -21,17 +21,17 @@ async def plain():
     finally:
         say("finally plain")
 get_default_portal().start_task_soon(plain)
-started.acquire(timeout=10)
+started.acquire(timeout=30)
 say('end')
 """,
         ["end", "finally plain"],
     ),
     "call in flight, daemon thread": (
-        "in_thread(syncify(endless)); started.acquire(timeout=10); say('end')",
+        "in_thread(syncify(endless)); started.acquire(timeout=30); say('end')",
         ["end", "finally endless"],
     ),
     "call below asyncify in flight": (
-        "in_thread(asyncio.run, asyncify(syncify(endless))()); started.acquire(timeout=10); say('end')",
+        "in_thread(asyncio.run, asyncify(syncify(endless))()); started.acquire(timeout=30); say('end')",
         ["end", "finally endless"],
     ),
     "a call below asyncify that comes when the portal is gone": (
@@ -43,7 +43,7 @@ def below():
     while dispatcher.accepts:
         time.sleep(0.001)
     syncify(one)()
-in_thread(syncify(asyncify(below))); started.acquire(timeout=10); say('end')
+in_thread(syncify(asyncify(below))); started.acquire(timeout=30); say('end')
 """,
         ["end"],
     ),
@@ -69,7 +69,7 @@ def block():
     started.release()
     threading.Event().wait()
 in_thread(asyncio.run, asyncify(block)())
-started.acquire(timeout=10)
+started.acquire(timeout=30)
 say('end')
 """,
         ["end"],
@@ -109,7 +109,7 @@ warnings.simplefilter('ignore', ReentrantCallWarning)
 async def nested():
     syncify(endless)()
 in_thread(syncify(nested))
-started.acquire(timeout=10)
+started.acquire(timeout=30)
 say('end')
 """,
         ["end", "finally endless"],
@@ -170,7 +170,7 @@ def test_exit_status_is_the_program_s_own(ending: str, status: int, last_line: s
 async def leave():
     sys.exit(4)
 in_thread(syncify(endless))
-started.acquire(timeout=10)
+started.acquire(timeout=30)
 {ending}
 """
     )

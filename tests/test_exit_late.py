@@ -172,7 +172,7 @@ def for_ever():
 for _ in range(4):
     in_thread(for_ever)
 for _ in range(8):
-    assert started.acquire(timeout=10)
+    assert started.acquire(timeout=30)
 """
     )
     finished.expect()
@@ -186,7 +186,7 @@ def test_spawned_children_exit_as_their_parent_does() -> None:
 import multiprocessing
 def child():
     in_thread(syncify(endless))
-    assert started.acquire(timeout=10)
+    assert started.acquire(timeout=30)
     say(syncify(one)())
 if __name__ == "__main__":
     process = multiprocessing.get_context("spawn").Process(target=child)

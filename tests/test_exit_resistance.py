@@ -32,7 +32,7 @@ async def resists():
             except BaseException:
                 pass
 in_thread(syncify(endless))
-started.acquire(timeout=10)
+started.acquire(timeout=30)
 in_thread(syncify(resists))
 """,
         ["finally endless"],
@@ -73,7 +73,7 @@ def test_what_resists_is_named_once_after_the_grace(program: str, lines: list[st
         + f"""
 room.SHUTDOWN_GRACE_S = 1.0
 {program}
-assert started.acquire(timeout=10)
+assert started.acquire(timeout=30)
 sys.exit(3)
 """
     )
@@ -96,7 +96,7 @@ async def resists():
     started.release()
     threading.Event().wait()
 in_thread(syncify(resists))
-assert started.acquire(timeout=10)
+assert started.acquire(timeout=30)
 """
     )
     finished.expect(stderr="gllm_core.concurrency ERROR still running at exit, after 3.0 s of grace: resists\n")
@@ -116,7 +116,7 @@ async def careful():
         await asyncio.sleep(0.2)
         say("cleaned")
 in_thread(syncify(careful))
-assert started.acquire(timeout=10)
+assert started.acquire(timeout=30)
 """
     )
     finished.expect("cleaned")
@@ -135,7 +135,7 @@ def test_every_call_in_flight_runs_its_finally(portals: str) -> None:
 for number in range(12):
     in_thread(syncify(endless), number)
 for number in range(12):
-    assert started.acquire(timeout=10)
+    assert started.acquire(timeout=30)
 {replace}
 """
     )

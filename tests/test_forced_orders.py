@@ -48,10 +48,26 @@ def test_what_is_sent_as_a_loop_closes_acts_without_the_loop() -> None:
 
     proves: A3
     """
-    queue: list[object] = []
+    queue: list[Any] = []
     acts: list[bool] = []
     assert send(queue.append, lambda: True, acts.append)
     assert acts == [False]
+    queue[0]()  # it calls it after all
+    assert acts == [False]
+
+
+def test_what_a_loop_drops_twice_acts_without_the_loop() -> None:
+    """What is dropped on its way is sent once more, as an interrupt may have dropped it; dropped again, it acts, once.
+
+    proves: A3
+    """
+    queue: list[object] = []
+    acts: list[bool] = []
+    assert send(queue.append, lambda: False, acts.append)
+    queue.clear()
+    assert (len(queue), acts) == (1, [])
+    queue.clear()
+    assert (queue, acts) == ([], [False])
 
 
 class OvertakenJob(Job):

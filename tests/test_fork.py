@@ -56,10 +56,10 @@ async def until_released():
         await asyncio.sleep(0.001)
     say("parent's value")
 thread = in_thread(syncify(until_released))
-assert started.acquire(timeout=10)
+assert started.acquire(timeout=30)
 def in_child():
     in_thread(syncify(endless), "child")
-    assert started.acquire(timeout=10)
+    assert started.acquire(timeout=30)
 child(in_child, sys.exit)
 release.set()
 thread.join()
@@ -84,7 +84,7 @@ async def until_released(number):
 values = []
 threads = [in_thread(lambda n=n: values.append(syncify(until_released)(n))) for n in range(8)]
 for _ in threads:
-    assert started.acquire(timeout=10)
+    assert started.acquire(timeout=30)
 for _ in range(3):
     child(lambda: say(works()))
 release.set()
@@ -104,10 +104,10 @@ def test_fork_while_the_first_use_races() -> None:
 barrier = threading.Barrier(9)
 values = []
 def first():
-    barrier.wait(10)
+    barrier.wait(30)
     values.append(syncify(one)())
 threads = [in_thread(first) for _ in range(8)]
-barrier.wait(10)
+barrier.wait(30)
 for _ in range(6):
     child(lambda: say(works()))
 for thread in threads:
@@ -132,10 +132,10 @@ at_import, go = threading.Event(), threading.Event()
 class Gate(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         at_import.set()
-        go.wait(10)
+        go.wait(30)
 sys.meta_path.insert(0, Gate())
 thread = in_thread(lambda: (syncify(one)(), at_import.set()))
-assert at_import.wait(10)
+assert at_import.wait(30)
 os.register_at_fork(before=go.set)  # runs before the library's own hook
 pid = os.fork()
 if pid == 0:
@@ -162,13 +162,13 @@ made, go = threading.Event(), threading.Event()
 policy = asyncio.DefaultEventLoopPolicy
 def make():
     made.set()
-    go.wait(20)
+    go.wait(30)
     return policy()
 asyncio.DefaultEventLoopPolicy = make
 os.register_at_fork(before=go.set)  # called before what was registered earlier
 thread = in_thread(MAKER)
-assert made.wait(10)
-child(lambda: (signal.alarm(10), say("child", works())))
+assert made.wait(30)
+child(lambda: (signal.alarm(60), say("child", works())))
 thread.join()
 say("parent", works())
 """.replace("MAKER", maker),
@@ -186,9 +186,9 @@ held, release = threading.Event(), threading.Event()
 def hold():
     with room.portals.default().dispatcher._lock:
         held.set()
-        release.wait(10)
+        release.wait(30)
 thread = in_thread(hold)
-assert held.wait(10)
+assert held.wait(30)
 child(lambda: say("child", works()))
 release.set()
 thread.join()

@@ -71,7 +71,7 @@ async def hangs():
         started.release()
 def twice():
     ctrl_c()
-    started.acquire(timeout=10)
+    started.acquire(timeout=30)
     ctrl_c()
 when_started(twice)
 try:
@@ -79,7 +79,7 @@ try:
 except KeyboardInterrupt:
     say("interrupt")
 release.set()
-say(started.acquire(timeout=10))
+say(started.acquire(timeout=30))
 """,
             portal,
         ),
@@ -101,7 +101,7 @@ async def hangs():
         await anyio.sleep_forever()
 def twice():
     ctrl_c()
-    started.acquire(timeout=10)
+    started.acquire(timeout=30)
     ctrl_c()
 when_started(twice)
 try:
@@ -213,7 +213,7 @@ async def in_flight():
 async def stop_here():  # so that nothing of the portal's end happens before the interrupt
     await portal.stop()
     stopped.set()
-    interrupted.wait(20)
+    interrupted.wait(30)
 
 stopped, interrupted = threading.Event(), threading.Event()
 
@@ -230,9 +230,9 @@ with start_blocking_portal() as portal:
     if BUSY:
         other = threading.Thread(target=syncify(in_flight, portal=portal))
         other.start()
-        begun.wait(20)
+        begun.wait(30)
     portal.start_task_soon(stop_here)
-    stopped.wait(20)
+    stopped.wait(30)
     sys.settrace(trace)
     try:
         call()
@@ -240,7 +240,7 @@ with start_blocking_portal() as portal:
         print("interrupted", flush=True)
     go_on.set()
     if BUSY:
-        other.join(20)
+        other.join(30)
 print("closed", flush=True)
 """.replace("BUSY", str(busy)),
         options=STRICT,

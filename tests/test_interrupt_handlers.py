@@ -231,8 +231,8 @@ value = syncify(one)()
 serving = get_default_portal().call(threading.current_thread)
 for thread in set(threading.enumerate()) - {{serving, threading.main_thread()}}:
     # One that was given up while it was started finds that out by itself, and leaves; until it begins, it cannot be joined.
-    thread._started.wait(10)
-    thread.join(10)
+    thread._started.wait(30)
+    thread.join(30)
 say(value, [t.name for t in threading.enumerate()])
 """
     ).expect(

@@ -96,7 +96,7 @@ async def resists():
     started.release()
     threading.Event().wait()
 in_thread(syncify(resists))
-assert started.acquire(timeout=10)
+assert started.acquire(timeout=30)
 """
 
 

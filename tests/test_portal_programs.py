@@ -28,7 +28,7 @@ late = []
 @atexit.register
 def before_the_end():  # registered before the import of the library, so it runs after the portals were shut down
     for thread in late:
-        thread.join(10)
+        thread.join(30)
 """
 """What the programs begin with that wait, at the very end, for what their daemonic threads have to say."""
 
@@ -109,7 +109,7 @@ async def exit_at_the_end():
 
 thread, portal = syncify(exit_at_the_end)(), get_default_portal()
 portal.call(portal.stop)
-thread.join(10)
+thread.join(30)
 say(thread.is_alive(), syncify(one)(), get_default_portal() is portal)
 """,
         options=STRICT,
@@ -130,7 +130,7 @@ room._silence_daemon_threads = note
 
 async def busy():
     started.release()
-    closing.wait(20)  # blocks the loop
+    closing.wait(30)  # blocks the loop
 
 async def numbers():
     yield 1
@@ -143,12 +143,12 @@ def noted(wake):
     return woken_for_it
 
 late.append(in_thread(syncify(busy)))
-started.acquire(timeout=10)
+started.acquire(timeout=30)
 loop.call_soon_threadsafe = noted(loop.call_soon_threadsafe)
 if hasattr(os, "eventfd_write"):
     os.eventfd_write = noted(os.eventfd_write)
 late.append(in_thread(lambda: say(error_of(lambda: next(syncify_iterator(numbers)())))))
-queued.wait(20)
+queued.wait(30)
 say("end")
 """,
         options=STRICT,
@@ -175,7 +175,7 @@ async def fails():
 threading.excepthook = lambda args: say("reported", args.exc_type.__name__)
 late += [in_thread(syncify(function)) for function in (fails, is_cancelled)]
 for _ in late:
-    started.acquire(timeout=10)
+    started.acquire(timeout=30)
 """,
         options=STRICT,
     ).expect("reported ValueError")

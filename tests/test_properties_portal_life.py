@@ -178,7 +178,6 @@ async def _stop_loop() -> None:
     asyncio.get_running_loop().stop()
 
 
-@pytest.mark.timeout(55)
 def test_the_default_portal_lives_through_everything() -> None:
     """Get, call, fail, race, re-enter, stop, crash, fork: in any order a default portal works after. proves: P1, P2, S5"""
     from hypothesis.stateful import run_state_machine_as_test

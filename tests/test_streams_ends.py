@@ -43,7 +43,7 @@ EXITS = {
         ["1", "end", "source closed"],
     ),
     "a syncified stream, in production on a daemon thread": (
-        "in_thread(list, syncify_iterator(numbers)(True)); producing.acquire(timeout=10); say('end')",
+        "in_thread(list, syncify_iterator(numbers)(True)); producing.acquire(timeout=30); say('end')",
         ["end", "source closed"],
     ),
     "a syncified stream in a cycle": (
@@ -77,7 +77,7 @@ say('end')
 stream = asyncify_iterator(blocking_numbers)()
 say(asyncio.run(anext(stream)))
 del stream
-started.acquire(timeout=10)
+started.acquire(timeout=30)
 """,
         ["1", "source closed"],
     ),
@@ -87,7 +87,7 @@ async def main():
     async for item in asyncify_iterator(blocking_numbers)(True):
         say(item)
 in_thread(asyncio.run, main())
-producing.acquire(timeout=10)
+producing.acquire(timeout=30)
 say('end')
 """,
         ["1", "end"],
@@ -100,7 +100,7 @@ async def main():
         producing.release()
         await asyncio.sleep(3600)
 in_thread(asyncio.run, main())
-producing.acquire(timeout=10)
+producing.acquire(timeout=30)
 say('end')
 """,
         ["1", "end"],
@@ -176,7 +176,7 @@ def test_ctrl_c_in_production_closes_the_source() -> None:
         + SOURCES
         + """
 def interrupt():
-    producing.acquire(timeout=10)
+    producing.acquire(timeout=30)
     os.kill(os.getpid(), signal.SIGINT)
 
 in_thread(interrupt)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from typing import Any
 
 import anyio
@@ -187,3 +187,34 @@ def test_below_an_explicit_limiter_no_step_lends_the_token() -> None:
 
     assert anyio.run(main) == [False]
     assert done.wait(WAIT_S)
+
+
+class Caught(Exception):
+    """What the sources below end at."""
+
+
+def ends_at_it() -> Iterator[int]:
+    with suppress(Caught):
+        yield 1
+
+
+async def ends_at_it_async() -> AsyncIterator[int]:
+    with suppress(Caught):
+        yield 1
+
+
+@pytest.mark.anyio
+async def test_a_source_that_ends_at_what_is_thrown_into_it_ends_the_stream() -> None:
+    """An error of the consumer that a source takes for its end ends the stream, as `yield from` would. proves: I4"""
+    async with aclosing(asyncify_iterator(ends_at_it)()) as stream:
+        assert await anext(stream) == 1
+        with pytest.raises(StopAsyncIteration):
+            await stream.athrow(Caught())
+
+
+def test_an_async_source_that_ends_at_what_is_thrown_into_it_ends_the_stream() -> None:
+    """The same in the other direction. proves: I4"""
+    stream = syncify_iterator(ends_at_it_async)()
+    assert next(stream) == 1
+    with pytest.raises(StopIteration):
+        stream.throw(Caught())

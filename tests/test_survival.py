@@ -19,10 +19,9 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from anyio.lowlevel import checkpoint
 
 from gllm_core.concurrency import PortalNotRunningError, asyncify, get_default_portal, syncify
+from handshakes import WAIT_S
 from subprocess_tools import COMMON, run_program
 from ways_in import note_wakes
-
-WAIT_S = 10.0
 
 
 class InThread:

@@ -223,7 +223,7 @@ def test_a_forked_child_has_the_tokens_of_its_parents_functions() -> None:
 limiter, leave = anyio.CapacityLimiter(3), threading.Event()
 def hold():
     started.release()
-    leave.wait(10)
+    leave.wait(30)
 async def all_at_once():
     together = threading.Barrier(2)
     await asyncio.wait_for(asyncio.gather(*(asyncify(together.wait, limiter=limiter)(10) for _ in range(2))), 10)
@@ -232,11 +232,11 @@ async def main():
     await limiter.acquire_on_behalf_of("somebody else")
     await asyncio.gather(*(asyncify(hold, limiter=limiter)() for _ in range(2)))
 thread = in_thread(asyncio.run, main())
-assert started.acquire(timeout=10) and started.acquire(timeout=10)
+assert started.acquire(timeout=30) and started.acquire(timeout=30)
 child(lambda: asyncio.run(all_at_once()))
 say(limiter.borrowed_tokens)
 leave.set()
-thread.join(10)
+thread.join(30)
 asyncio.run(all_at_once())
 """,
         options=FORK_BESIDE_THREADS,

@@ -29,7 +29,7 @@ async def main(steps):
     if idle:
         await asyncify(int)()
     while not idle and workers():
-        workers()[0].join(10)
+        workers()[0].join(30)
     countdown = Countdown(steps)
     sys.setprofile(countdown)
     try:
@@ -39,15 +39,14 @@ async def main(steps):
         interrupted = True
     finally:
         sys.setprofile(None)
-    assert await asyncio.wait_for(asyncify(int)(), 10) == 0
+    assert await asyncio.wait_for(asyncify(int)(), 30) == 0
     assert countdown.steps <= 0 or not interrupted
     return interrupted
 
 def workers():
     return [thread for thread in threading.enumerate() if thread.name.startswith("gllm-worker-")]
 
-if not idle:
-    _workers.IDLE_TIMEOUT_S = 0.0
+_workers.IDLE_TIMEOUT_S = 2.0 if idle else 0.0
 steps = 1
 while asyncio.run(main(steps)):
     steps += 1
@@ -56,7 +55,7 @@ _workers.IDLE_TIMEOUT_S = 0.0
 asyncio.run(main(10**9))  # the last one idle sees the new time-out
 known = workers()
 for thread in known:
-    thread.join(15)
+    thread.join(30)
 say([thread.name for thread in workers()])
 os._exit(0)
 """

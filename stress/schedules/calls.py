@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -136,9 +137,7 @@ def call_against_scoped_close() -> None:
     stack.__exit__(None, None, None)
 
 
-@scenario(*PORTAL, actors=3, quick=True)
-def first_call_against_scoped_close() -> None:
-    """The same for the first call on it, which has the portal served."""
+def _first_call_as_a_portal_closes() -> None:
     from gllm_core.concurrency import PortalNotRunningError, syncify
 
     with contextlib.ExitStack() as stack:
@@ -149,6 +148,21 @@ def first_call_against_scoped_close() -> None:
         with contextlib.suppress(PortalNotRunningError):
             assert call(1) == 2
         stack.enter_context(calm())
+
+
+@scenario(*PORTAL, actors=3, quick=True)
+def first_call_against_scoped_close() -> None:
+    """The same for the first call on it, which has the portal served."""
+    _first_call_as_a_portal_closes()
+
+
+@scenario("_errors", preemptions=3, actors=3)
+def first_call_within_scoped_close() -> None:
+    """The same between the last turn of the portal's loop and its end: nothing waits there for an answer for ever."""
+    _first_call_as_a_portal_closes()
+    with calm():
+        time.sleep(1)  # until nobody can go on
+    assert all(thread.name != "gllm-portal-attach" for thread in threading.enumerate())
 
 
 @scenario("_portal", "_dispatch", actors=3)
@@ -202,6 +216,28 @@ def call_against_crash() -> None:
         call = _crash()
     with contextlib.suppress(PortalNotRunningError, CancelledError):
         assert call(1) == 2
+
+
+@scenario(*CALL, actors=3)
+def call_against_one_who_cancels_all_tasks() -> None:
+    """Somebody has every task of the default portal's loop cancelled, but its own, as a call comes: the call ends."""
+    from gllm_core.concurrency import get_default_portal, syncify
+
+    def cancel_all() -> None:
+        for task in asyncio.all_tasks(loop) - {main}:
+            task.cancel()
+
+    def call_once() -> None:
+        with contextlib.suppress(CancelledError):
+            assert call(1) == 2
+
+    with calm():
+        call = syncify(_one_more)
+        assert call(0) == 1
+        portal = get_default_portal()
+        loop = portal.call(_loop_here)
+        (main,) = (task for task in asyncio.all_tasks(loop) if task.get_name() == "gllm-default-portal")
+    together(lambda: loop.call_soon_threadsafe(cancel_all), call_once)
 
 
 @scenario("_dispatch", faults=["timeout"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -39,6 +40,24 @@ def delivery_against_close() -> None:
     together(send, lambda: _run(loop, anyio.lowlevel.checkpoint))
     loop = None  # whoever drops a delivery last, it acts
     assert len(acts) == sent[0], (acts, sent)
+
+
+@scenario("_delivery", "asyncio.base_events", preemptions=2)
+def delivery_within_close() -> None:
+    """The same in the midst of asyncio's own steps, on a loop that somebody keeps: what lies there, nobody calls."""
+    from gllm_core.concurrency import _delivery
+
+    with calm():
+        loop = asyncio.new_event_loop()
+    acts: list[bool] = []
+    sent: list[bool] = []
+
+    def send() -> None:
+        sent.append(_delivery.send(loop.call_soon_threadsafe, loop.is_closed, acts.append))
+
+    together(send, loop.close)
+    assert len(acts) == sent[0], (acts, sent)
+    assert loop.is_closed()
 
 
 @scenario("_threadcall", "_delivery", actors=3, quick=True)
@@ -154,6 +173,7 @@ def loan_between_three() -> None:
 
     def use() -> None:
         using.append(1)
+        time.sleep(0.001)  # whoever else may run does
         assert len(using) == 1
         using.pop()
         loan.give_back()

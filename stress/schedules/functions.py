@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import Any
@@ -141,7 +142,7 @@ def cancellation_that_abandons() -> None:
 
 @scenario("_inflight", "_tokens", "_threadcall", actors=4, quick=True)
 def token_on_loan() -> None:
-    """One token, nested calls: it is lent, and comes back."""
+    """One token of the portal's loop, and calls below calls there: it is lent, and comes back."""
     from gllm_core.concurrency import asyncify, syncify
 
     async def inner() -> int:
@@ -156,7 +157,7 @@ def token_on_loan() -> None:
     with calm():
         _warm_up()
         syncify(inner)()
-    anyio.run(main)
+    syncify(main)()
 
 
 @scenario("_turnstile", actors=4)
@@ -168,6 +169,7 @@ def limiter_shared_by_two_loops() -> None:
 
     def work() -> None:
         inside.append(1)
+        time.sleep(0.001)  # whoever else may run does
         assert len(inside) == 1
         inside.pop()
 
@@ -177,8 +179,8 @@ def limiter_shared_by_two_loops() -> None:
     with calm():
         _warm_up()
         limiter = anyio.run(make)
-        call = asyncify(work, limiter=limiter)
-    together(lambda: anyio.run(call), lambda: anyio.run(call))
+        calls = [asyncify(work, limiter=limiter) for _ in range(2)]
+    together(*(lambda call=call: anyio.run(call) for call in calls))
     assert limiter.borrowed_tokens == 0
 
 

@@ -25,7 +25,10 @@ class Scenario:
     """The bound within which it is exhausted."""
     faults: tuple[str, ...] = ()
     rooms: tuple[str, ...] = ()
-    """The modules of the library whose lines are scheduling points; none for all. Locks, wake-ups and starts always are."""
+    """The modules of the library whose lines are scheduling points; none for all. Locks, wake-ups and starts always are.
+
+    One with a dot in its name is another's: `asyncio.base_events`.
+    """
     quick: bool = False
     """Whether the quick run exhausts it, too, at one preemption."""
 
@@ -35,7 +38,7 @@ class Scenario:
 
     @property
     def modules(self) -> list[str]:
-        return [f"{PACKAGE}.{room}" for room in self.rooms] or [PACKAGE]
+        return [room if "." in room else f"{PACKAGE}.{room}" for room in self.rooms] or [PACKAGE]
 
     def explore(self, **options: Any) -> Result:
         chosen: dict[str, Any] = {"preemptions": self.preemptions, "faults": self.faults, "modules": self.modules, **options}

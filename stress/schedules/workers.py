@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 from gllm_core.concurrency.testing.explore import calm
 
@@ -166,6 +167,43 @@ def no_thread_for_a_job_beside_an_idle_worker() -> None:
     first, second = Job(done.wait), Second(done.set)
     together(lambda: _start(first), lambda: _start(second))
     _check(first, second)
+
+
+@scenario("_workers", actors=3, quick=True)
+def job_as_a_thread_finds_nothing() -> None:
+    """A thread finds that another one was quicker as the next job comes, which relies on it."""
+    gate = threading.Event()
+    busy, first, second = Job(gate.wait), Job(), Job()
+    with calm():
+        _start(busy)
+        time.sleep(0.001)
+    _start(first)
+    gate.set()
+    first.over.wait()
+    _start(second)
+    _check(busy, first, second)
+
+
+@scenario("_workers", actors=3, quick=True)
+def one_thread_for_two_jobs() -> None:
+    """A thread was started for the first job, and there can be no other one: the first job is done, in any case."""
+    from gllm_core.concurrency import _workers
+
+    started: list[threading.Thread] = []
+
+    class OnlyOne(threading.Thread):
+        def start(self) -> None:
+            if started:
+                raise RuntimeError("can't start new thread")
+            started.append(self)
+            super().start()
+
+    _workers.threading = SimpleNamespace(**{**vars(threading), "Thread": OnlyOne})  # type: ignore[assignment]
+    first, second = Job(), Job()
+    _start(first)
+    _start(second)
+    _check(first, second)
+    assert first.outcomes == ["done"]
 
 
 @scenario("_workers", preemptions=2, quick=True)

@@ -14,8 +14,6 @@ from gllm_core.concurrency.testing.explore._campaign import Campaign, Explored
 from gllm_core.concurrency.testing.explore._shard import Exploration, Shard, ShardResult, run_shard
 from harness import campaign_scenarios as scenarios
 
-pytestmark = pytest.mark.timeout(55)
-
 
 def explore(
     *explorations: Exploration, jobs: int, work: Callable[[Shard], ShardResult] = run_shard, limit_s: float = 20.0

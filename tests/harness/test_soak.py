@@ -6,17 +6,11 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
 from gllm_core.concurrency.testing._stress.bars import Bar, Soak, parts, table
 from gllm_core.concurrency.testing._stress.campaign import Tally
 from gllm_core.concurrency.testing._stress.memory import WARM_UP_ROUNDS, Memory, in_use
 from gllm_core.concurrency.testing._stress.shard import Shard, run_shard
 from harness.test_stress import broken_copy, run_stress
-
-LIMIT_S = 55
-
-pytestmark = pytest.mark.timeout(LIMIT_S)
 
 
 def test_bars(tmp_path: Path) -> None:

@@ -31,8 +31,7 @@ class CarrierTask(StepTask):
         if call is None or loop_runs_here() or chains.lead_here():
             self._ask_through_syncify(step)
         elif call.done:
-            call.take()
-            raise not_running(self.name)
+            return call.take()  # the error that ended it between two steps, as its portal stopped or died
         else:
             job = current.job
             self._replied = False

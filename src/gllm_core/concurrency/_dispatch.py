@@ -350,11 +350,10 @@ def _cancelled_error(cancelled: BaseException) -> CancelledError:
 
 
 def _forget_parent() -> None:
-    inherited = [ref() for ref in registry.dispatchers.valuerefs()]
+    inherited = [dispatcher for ref in registry.dispatchers.valuerefs() if isinstance(dispatcher := ref(), Dispatcher)]
     registry.dispatchers.clear()
     for dispatcher in inherited:
-        if isinstance(dispatcher, Dispatcher):
-            dispatcher.inherit()
+        dispatcher.inherit()
 
 
 if hasattr(os, "register_at_fork"):

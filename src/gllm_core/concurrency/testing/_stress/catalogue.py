@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import cycles, exits, first_use, forks, interrupts, many_calls, mixed, nesting, portal_life, saturation, storms
+from . import cycles, exits, first_use, forks, interrupts, many_calls, mixed, nesting, portal_life, saturation, storms, streams
 from .rounds import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -13,6 +13,7 @@ SCENARIOS: dict[str, Scenario] = {
         storms.SCENARIO,
         saturation.SCENARIO,
         nesting.SCENARIO,
+        streams.SCENARIO,
         forks.SCENARIO,
         exits.SCENARIO,
         interrupts.SCENARIO,
