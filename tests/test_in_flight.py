@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import gc
+import itertools
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -78,6 +80,25 @@ async def test_an_asyncified_call_goes_through_its_states() -> None:
                     await anyio.lowlevel.checkpoint()
             gate.leave.set()
     await nothing_left("first")
+
+
+@pytest.mark.anyio
+async def test_a_snapshot_is_of_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes, ages differ by no more than the calls' beginnings did. proves: in_flight"""
+    gates = [Gate() for _ in range(3)]
+    clock = itertools.count(time.monotonic() + 1e6, 1e6)  # from look to look, more than any test takes
+    async with anyio.create_task_group() as group:
+        for gate in gates:
+            group.start_soon(asyncify(gate))
+            await gate.running()
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "monotonic", lambda: next(clock))
+            snapshot = in_flight()
+        for gate in gates:
+            gate.leave.set()
+    shown = [call for call in snapshot if call.thread_id in [gate.thread.ident for gate in gates]]
+    assert [call.thread_id for call in shown] == [gate.thread.ident for gate in gates]
+    assert 0 < shown[0].age - shown[-1].age < 1e6
 
 
 @asyncio_only

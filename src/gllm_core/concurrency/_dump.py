@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from types import FrameType
@@ -60,6 +61,7 @@ class _Report:
         self._frames = current_frames()
         self._blocking = list(registry.blocking)
         self._waiting = (*registry.steps, *registry.syncified())
+        self._now = time.monotonic()
         self._told: set[InFlight] = set()
 
     def lines(self) -> Iterator[str]:
@@ -79,7 +81,7 @@ class _Report:
         """*shown*: the thread whose stack stands just above."""
         self._told.add(call)
         asyncified = call in self._blocking
-        seen = snapshot_of(call, "asyncify" if asyncified else "syncify", self._names)
+        seen = snapshot_of(call, "asyncify" if asyncified else "syncify", self._names, self._now)
         where = f", on {seen.portal}" if seen.portal else ""
         yield f"{indent}{seen.direction} {seen.function!r}: {seen.state}{where}, for {seen.age:.1f} s"
         if seen.thread_id is not None and seen.thread_id != shown:

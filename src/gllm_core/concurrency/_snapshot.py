@@ -26,18 +26,20 @@ def in_flight() -> tuple[CallInFlight, ...]:
         "syncify of 'look' is running on gllm-default-portal"
     """
     names = thread_names()
-    seen = [snapshot_of(call, "asyncify", names) for call in list(registry.blocking)]
-    seen += [snapshot_of(call, "syncify", names) for call in (*registry.steps, *registry.syncified())]
+    blocking, waiting = list(registry.blocking), (*registry.steps, *registry.syncified())
+    now = time.monotonic()  # one for all, or a call would be older than one that began before it
+    seen = [snapshot_of(call, "asyncify", names, now) for call in blocking]
+    seen += [snapshot_of(call, "syncify", names, now) for call in waiting]
     return tuple(sorted(seen, key=_age, reverse=True))
 
 
-def snapshot_of(call: InFlight, direction: Direction, names: dict[int | None, str]) -> CallInFlight:
-    """*names*: those of the threads, by their identifiers."""
+def snapshot_of(call: InFlight, direction: Direction, names: dict[int | None, str], now: float) -> CallInFlight:
+    """*names*: those of the threads, by their identifiers; *now*: on the clock that `began_at` is read from."""
     return CallInFlight(
         function=call.name,
         direction=direction,
         state=call.state,
-        age=time.monotonic() - call.began_at,
+        age=now - call.began_at,
         thread=None if call.thread_id is None else names.get(call.thread_id, f"thread {call.thread_id}"),
         thread_id=call.thread_id,
         portal=None if direction == "asyncify" else getattr(call, "portal_name", None),
