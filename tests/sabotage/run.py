@@ -7,10 +7,11 @@ Each `*.patch` here says on its first lines which promise it breaks, and who is 
     schedule: two_functions_at_once --preemptions 1
     stress: saturation --seconds 8 --seed 1
 
-`noticed by` names tests (layer 1) or properties (layer 2), `schedule` what is passed to `python -m schedules` (layer 4),
-`stress` a scenario of `python -m gllm_core.concurrency.testing` and its options (layer 5). Layer 3, the typing tests, has its
-own list of broken signatures, whose rows are taken over. Each claim is verified. A patch that no longer applies, or that one
-of those who claim to notice it does not, is a failure; so is whatever is found without any patch.
+`noticed by` names tests (layer 1) or properties (layer 2): files, or functions in them. `schedule` is what is passed to
+`python -m schedules` (layer 4), `stress` a scenario of `python -m gllm_core.concurrency.testing` and its options (layer 5).
+Layer 3, the typing tests, has its own list of broken signatures, whose rows are taken over. Each claim is verified. A patch
+that no longer applies, or that one of those who claim to notice it does not, is a failure; so is whatever is found without any
+patch.
 
 `--matrix` tries every layer on every patch instead, and fails only where nobody notices.
 """
@@ -34,6 +35,10 @@ from typing import NamedTuple
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 LIMIT_S = 300
+TEST_LIMIT_S = 30
+"""How long one test may take on the unpatched copy, in seconds: several times as long as any does."""
+HANG_S = 15
+"""The same on a patched copy, where a good many never end."""
 LAYERS = ("tests", "properties", "typing", "schedules", "stress")
 FOUND = {"tests": (1, 3), "properties": (1, 3), "schedules": (1, 3), "stress": (1, 3)}
 """The statuses that say so. pytest's 3: a SystemExit brought it down; the others' 3: a hang."""
@@ -64,11 +69,13 @@ class Row(NamedTuple):
     noticed: dict[str, bool]
     good: bool
     text: str
+    seconds: float = 0.0
 
 
-def look_with_tests(tests: Iterable[str]) -> list[Look]:
+def look_with_tests(tests: Iterable[str], limit_s: int = HANG_S) -> list[Look]:
     """By the tests, and by the properties among them."""
-    options = ("-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--timeout", "30", "-o", "faulthandler_timeout=0")
+    limits = ("--timeout", f"{limit_s}", "-o", "faulthandler_timeout=0")
+    options = ("-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", *limits)
     looks = []
     for layer, wanted in (("tests", False), ("properties", True)):
         chosen = sorted(test for test in tests if ("test_properties_" in test) is wanted)
@@ -149,6 +156,7 @@ def first_failure(output: str) -> str:
 
 def try_patch(sabotage: Sabotage, matrix: bool) -> Row:
     """Apply it to a copy, and have everybody look."""
+    began = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         copy_to(folder)
@@ -165,14 +173,16 @@ def try_patch(sabotage: Sabotage, matrix: bool) -> Row:
             noticed[look.layer] = noticed.get(look.layer, False) or found is True
             (texts if found else missed).append(text)
     good = any(noticed.values()) if matrix else not missed
-    return Row(sabotage.path.stem, sabotage.breaks, noticed, good, texts[0] if good else f"NOT NOTICED: {'; '.join(missed)}")
+    text = texts[0] if good else f"NOT NOTICED: {'; '.join(missed)}"
+    return Row(sabotage.path.stem, sabotage.breaks, noticed, good, text, time.monotonic() - began)
 
 
 def try_nothing(looks: set[Look]) -> list[Row]:
     """The same looks, unpatched: they must find nothing, and look at the copy, or what they find would prove nothing."""
     tests = {word for look in looks if "pytest" in look.command for word in look.command if word.startswith("tests/")}
+    files = {test for test in tests if "::" not in test}
     wanted = [
-        *look_with_tests({test.partition("::")[0] for test in tests}),
+        *look_with_tests({test for test in tests if test in files or test.partition("::")[0] not in files}, TEST_LIMIT_S),
         *(look for look in looks if "pytest" not in look.command),
     ]
     with tempfile.TemporaryDirectory() as name:
@@ -185,8 +195,10 @@ def try_nothing(looks: set[Look]) -> list[Row]:
             return [Row("unpatched", "", {}, False, f"the copy is not what is tested, but {shown.strip()}")]
         rows = []
         for look in wanted:
+            began = time.monotonic()
             found, text = run(look, folder)
-            rows.append(Row("unpatched", "", {look.layer: found is True}, found is False, "" if found is False else text))
+            text = "" if found is False else text
+            rows.append(Row("unpatched", "", {look.layer: found is True}, found is False, text, time.monotonic() - began))
             print_row(rows[-1], " ".join(look.command[2:]))
         return rows
 
@@ -207,7 +219,7 @@ def try_signatures() -> list[Row]:
 def print_row(row: Row, instead: str = "") -> None:
     word = "passed " if row.name == "unpatched" and row.good else "noticed" if row.good else "FAILED "
     layers = " ".join(layer for layer in LAYERS if row.noticed.get(layer))
-    print(f"{word}  {row.breaks:<10} {row.name:<62} {layers:<16} {row.text or instead}", flush=True)
+    print(f"{word}  {row.breaks:<10} {row.name:<62} {layers:<24} {row.seconds:4.0f} s  {row.text or instead}", flush=True)
 
 
 def only_late(row: Row) -> bool:
