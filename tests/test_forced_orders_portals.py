@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Coroutine, Generator
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -131,23 +130,17 @@ def test_the_policy_is_made_in_the_way_that_this_python_has(monkeypatch: pytest.
     assert made == ["new"]
 
 
-def test_a_portal_on_which_no_task_can_be_started_is_refused() -> None:
+def test_a_portal_on_which_no_task_can_be_started_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the portal's task group takes no more tasks, the first call says that the portal is not running. proves: S4"""
-    made: list[object] = []
 
-    def refuse(
-        loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any] | Generator[Any, None, Any], **options: Any
-    ) -> Any:
-        made.append(coroutine)
-        if len(made) == 2:  # the first one asks the group for the second
-            coroutine.close()
-            raise MemoryError("no more tasks")
-        return asyncio.Task(coroutine, loop=loop, **options)
+    def refuse(*_: object) -> None:
+        raise RuntimeError("this task group is not active")
 
     with start_blocking_portal() as portal:
-        portal.call(asyncio.get_running_loop).set_task_factory(refuse)
-        kind, error = begin(syncify(seven, portal=portal)).result(WAIT_S)
-        assert (kind, type(error), len(made)) == ("error", PortalNotRunningError, 2)
+        with monkeypatch.context() as patch:
+            patch.setattr(portal, "_task_group", SimpleNamespace(start_soon=refuse))
+            kind, error = begin(syncify(seven, portal=portal)).result(WAIT_S)
+        assert (kind, type(error)) == ("error", PortalNotRunningError)
         assert portal.call(seven) == 7
 
 

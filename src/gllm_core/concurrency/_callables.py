@@ -156,7 +156,6 @@ def _is(predicate: Callable[[Any], bool], func: object) -> bool:
 def _is_marked_coroutine_function(func: object) -> bool:
     # Before 3.12 only asyncio knows of objects that are marked as coroutine functions (mocks, Cython); it is
     # deprecated from 3.14 on, where inspect knows them all.
-    if sys.version_info >= (3, 12):
-        return False
-    is_marked: Callable[[object], bool] | None = getattr(sys.modules.get("asyncio"), "iscoroutinefunction", None)
+    asyncio = sys.modules.get("asyncio") if sys.version_info < (3, 12) else None
+    is_marked: Callable[[object], bool] | None = getattr(asyncio, "iscoroutinefunction", None)
     return is_marked is not None and is_marked(func)
