@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 from collections.abc import AsyncIterator, Iterator
 from types import FunctionType
 from typing import Any
@@ -73,8 +74,10 @@ def test_syncify_refuses_when_wrapping(bad: Any, message: str) -> None:
 
 def test_a_coroutine_is_refused_and_closed() -> None:
     """A coroutine in place of its function is refused, without Python's warning on top. proves: S10"""
+    coroutine = fetch()
     with pytest.raises(TypeError) as refused:
-        syncify(fetch())  # type: ignore[call-overload] # the bad input is the point
+        syncify(coroutine)  # type: ignore[call-overload] # the bad input is the point
+    assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
     assert str(refused.value) == "syncify() got the coroutine 'fetch'; pass the function itself, without calling it"
 
 
