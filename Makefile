@@ -17,7 +17,7 @@ CORE   := --ignore tests/harness --ignore tests/explore --ignore tests/compare
 # Where there is no GNU timeout, nothing is limited.
 TIMEOUT := $(shell timeout --foreground -k 1 10 true 2>/dev/null && echo timeout --foreground -k 10)
 limit   = $(if $(TIMEOUT),$(TIMEOUT) $(1))
-LIMIT  := $(call limit,1200)
+LIMIT  := $(call limit,1800)
 
 .PHONY: demo test check lint types typing-tests coverage test-lowest test-ecosystem sabotage explore explore-quick stress soak bench bench-smoke clean help
 .PHONY: compare compare-ours dist dist-check explorer $(OTHERS:%=explorer-%)

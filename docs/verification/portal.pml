@@ -44,7 +44,8 @@ Each VARIANT_... is an error put in on purpose: check_model.py lists them and de
 #endif
 #define CALLS (CALLERS + 1)
 #define LAST CALLERS
-#define NOBODY LOOPS
+#define NOBODY LOOPS             /* as a portal: the placeholder that stands before the first one */
+#define NONE_YET (LOOPS + 1)
 #define BIT(c) (1 << (c))
 
 mtype:state = { NEW, OPEN, CLOSED };
@@ -81,7 +82,7 @@ Call call[CALLS];
 byte born;                      /* how many portals were made */
 byte standard = NOBODY;         /* Portals._default */
 byte cached = NOBODY;           /* Portals.dispatcher */
-bool locked;                    /* Portals._lock */
+byte successor[LOOPS + 1] = NONE_YET; /* PortalThread.successor */
 bool start_failed, in_child;
 bool harmed;                    /* a portal crashed, was dropped, or was left behind */
 byte begun;                     /* how many callers have: in order, as they are alike */
@@ -276,30 +277,42 @@ gone:
 
 proctype Caller(byte me) {
     byte d, c, mine, my;
-    bool going, told;
+    bool going, told, new;
     {
         atomic { me == LAST || me == begun -> begun++; d = cached };
         if :: d != NOBODY -> goto hand_over :: d == NOBODY fi;
 find:
-        atomic { d = standard; if :: WILL_DO(d) -> goto wait_ready :: else fi };
-#ifndef VARIANT_STARTS_WITHOUT_THE_LOCK
-        atomic { !locked -> locked = true };
+        d = standard;
+succeed:
+        if :: WILL_DO(d) -> goto wait_ready :: else fi;
+#ifdef VARIANT_LOOKS_FOR_A_SUCCESSOR_BEFORE_IT_SETS_ONE
+        if :: successor[d] != NONE_YET -> new = false; d = successor[d]; goto told_of_it :: else fi;
+        atomic { new = true;
+#else
+#ifdef VARIANT_EVERYBODY_STARTS_ONE
+        atomic { new = true;
+#else
+        atomic { new = successor[d] == NONE_YET;
 #endif
-#ifndef VARIANT_DOES_NOT_LOOK_AGAIN
-        atomic { d = standard; if :: WILL_DO(d) -> locked = false; goto wait_ready :: else fi };
 #endif
-        atomic {
-            d = 0;
-            do :: d < born -> assert(!USABLE(d)); d++ :: else -> break od;
-            d = born; born++; assert(d < LOOPS);
-            standard = d
-        };
-        atomic {
-            locked = false;
             if
-            :: portal[d].thread = ALIVE; run Loop(d)
+            :: new ->
+                c = 0;
+                do :: c < born -> assert(!USABLE(c)); c++ :: else -> c = 0; break od;
+                assert(born < LOOPS);
+                successor[d] = born; d = born; born++
+            :: else -> d = successor[d]
+            fi
+        };
+told_of_it:
+        standard = d;                                           /* perhaps an older one than is there by now */
+        atomic {
+            if
+            :: !new -> goto succeed
+            :: new && portal[d].left -> portal[d].ready = true; goto succeed
+            :: new && !portal[d].left -> portal[d].thread = ALIVE; run Loop(d)
 #ifdef START_FAILS
-            :: !start_failed -> start_failed = true; portal[d].unclaimed = false; portal[d].failed = true;
+            :: new && !start_failed -> start_failed = true; portal[d].unclaimed = false; portal[d].failed = true;
 #ifndef VARIANT_START_FAILURE_IS_NOT_TOLD
                 portal[d].ready = true;
 #endif
@@ -424,7 +437,10 @@ inline fork_here() {
         :: else -> break
         od;
 #ifndef VARIANT_FORK_KEEPS_THE_PARENTS_STATE
-        locked = false; standard = NOBODY; cached = NOBODY;
+        p = NOBODY;
+        do :: successor[p] < LOOPS -> p = successor[p] :: else -> break od;
+        successor[p] = NOBODY; successor[NOBODY] = NONE_YET;    /* whoever looks on from one of the parent's finds the child's */
+        standard = NOBODY; cached = NOBODY;
 #endif
         p = 0
     }
