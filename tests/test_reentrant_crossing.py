@@ -181,3 +181,35 @@ with start_blocking_portal(sys.argv[1]) as portal:
         backend,
         options=STRICT,
     ).expect("gllm-default-portal", "True")
+
+
+@pytest.mark.parametrize("born", ["gllm-worker-1", "gllm-portal-attach"])
+def test_a_finalizer_in_the_first_steps_of_a_thread(born: str) -> None:
+    """A finalizer in the first steps of a thread of ours that calls to the loop that waits for these gets a reserve portal.
+
+    proves: S8, S4
+    """
+    run_program(
+        PRELUDE
+        + """
+class Calls:
+    def __del__(self):
+        say(syncify(name)())
+
+set_ident = threading.Thread._set_ident
+def calls_first(thread):
+    if thread.name == sys.argv[1]:
+        Calls()
+    set_ident(thread)
+threading.Thread._set_ident = calls_first
+
+async def starts_both():
+    await asyncify(thread_name)()
+    syncify(name, portal=another)()
+
+with start_blocking_portal("trio") as another:  # as it is on trio, it has a thread attach it
+    syncify(starts_both)()
+""",
+        born,
+        options=STRICT,
+    ).expect("gllm-reserve-portal-0")

@@ -66,23 +66,33 @@ async def collect():
         loop = asyncio.get_running_loop()
         loop.call_soon(lambda: (gc.collect(), done.set()), context=Context())
         await done.wait()
+    else:
+        await asyncify(takes_it)(CollectsAtItsEnd())
+
+class CollectsAtItsEnd:
+    def __del__(self):
+        if place == "a worker's end":
+            gc.collect()
+
+def takes_it(it):
+    del it
 
 async def nested(depth):
     if depth:
         return syncify(nested, portal=portal)(depth - 1)
     await collect()
 
-reserve = f"gllm-reserve-portal-{level - 1}"
-if place == "birth":
+born = "gllm-worker-1" if "worker" in place else f"gllm-reserve-portal-{level - 1}"
+if place in ("birth", "a worker's birth"):
     def profiler(frame, event, arg):
-        if threading.current_thread().name == reserve:
+        if threading.current_thread().name == born:
             gc.collect()
         sys.setprofile(None)
     threading.setprofile(profiler)
-elif place == "birth, nameless":
+elif "nameless" in place:
     set_ident = threading.Thread._set_ident
     def collect_first(thread):
-        if thread.name == reserve:
+        if thread.name == born:
             gc.collect()
         set_ident(thread)
     threading.Thread._set_ident = collect_first
@@ -93,14 +103,25 @@ say("returned")
 assert closed.acquire(timeout=30)
 """
 
+PLACES = [
+    "coroutine",
+    "callback",
+    "birth",
+    "birth, nameless",
+    "a worker's birth",
+    "a worker's birth, nameless",
+    "a worker's end",
+]
+
 
 @pytest.mark.parametrize("level", [1, 2, 3])
-@pytest.mark.parametrize("place", ["coroutine", "callback", "birth", "birth, nameless"])
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("portal", ["default", "trio"])
 @pytest.mark.parametrize("garbage", ["a call", "a stream"])
 def test_garbage_of_a_reserves_thread_does_not_wait_for_the_chain(garbage: str, place: str, portal: str, level: int) -> None:
-    """A finalizer on the reserve portal that a call waits for does not wait for the loop that this call blocks. It makes its
-    own call on another reserve; and a stream is closed on its own loop as soon as that turns again. proves: S8, S4, I3
+    """A finalizer on the reserve portal that a call waits for, or on a worker thread of that, does not wait for the loop that
+    this call blocks. It makes its own call on another reserve portal, and a stream is closed on its own loop as soon as that
+    turns again. proves: S8, S4, I3
     """
     finished = run_program(COMMON + PROGRAM, garbage, place, portal, str(level), options=STRICT)
     if garbage == "a call":

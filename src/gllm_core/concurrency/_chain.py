@@ -16,7 +16,8 @@ from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING, Protocol
 
 from ._anyio_internals import loop_runs_here
-from ._inflight import loans
+from ._inflight import current, loans
+from ._threads import OwnThread, WorkerThread, begun_as
 
 if TYPE_CHECKING:
     from ._dispatch import Dispatcher
@@ -55,6 +56,19 @@ class Wait:
         self.chain = chain
 
 
+class _Birth:
+    """A thread that takes its first steps: until `threading` calls it alive, its starter waits."""
+
+    __slots__ = ("_thread",)
+
+    def __init__(self, thread: OwnThread) -> None:
+        self._thread = thread
+
+    @property
+    def ident(self) -> int | None:
+        return None if self._thread.is_alive() else self._thread.ident
+
+
 class Chains:
     """Which loops wait for which threads. Pickled by name, where a wrapper is pickled by value."""
 
@@ -71,7 +85,7 @@ class Chains:
     def waited_for_here(self) -> bool:
         """Whether a chain waits for this very thread, which need not be in the chain's context."""
         here = threading.get_ident()
-        return any(wait.target.ident == here for wait in list(self.waits))
+        return any(wait.target.ident == here for wait in list(self.waits)) or _between_jobs()
 
     @contextmanager
     def waiting(self, target: Target) -> Generator[None]:
@@ -85,6 +99,11 @@ class Chains:
         finally:
             self.waits.pop(wait, None)
 
+    def start(self, thread: OwnThread) -> None:
+        """Start *thread*, which waits for its first steps: a finalizer may come there, and wait for the loop that runs here."""
+        with self.waiting(_Birth(thread)):
+            thread.start()
+
     def lead_here(self) -> bool:
         """Whether any do, perhaps ones that are over."""
         return bool(self.get()) or (bool(self.waits) and self.waited_for_here())
@@ -92,8 +111,10 @@ class Chains:
     def blocked(self) -> Chain:
         """The loops that cannot turn before this thread goes on: those of its chain, and those that wait for one of them."""
         blocks = {block: block.ident for block in self.get() if block.active}
-        idents = {threading.get_ident(), *blocks.values()}
+        idents: set[int | None] = {threading.get_ident(), *blocks.values()}
         waits = list(self.waits)
+        if waits and _between_jobs():
+            idents.update(wait.target.ident for wait in waits)
         before = -1
         while len(blocks) > before:
             before = len(blocks)
@@ -108,6 +129,13 @@ class Chains:
         if ident == threading.get_ident():
             return True
         return (bool(self.get()) or bool(self.waits)) and ident in idents_of(self.blocked())
+
+
+def _between_jobs() -> bool:
+    """Whether this is a worker thread, about to begin a function or done with one. Any chain may wait for that, and only a
+    finalizer makes a call there.
+    """
+    return current.job is None and isinstance(begun_as(), WorkerThread)
 
 
 chains = Chains()

@@ -23,7 +23,7 @@ from ._errors import PortalNotRunningError
 from ._log import fields, logger
 from ._portal_thread import PortalThread
 from ._reserve import Reserve
-from ._threads import refuse_greenlets
+from ._threads import OwnThread, refuse_greenlets
 
 SHUTDOWN_GRACE_S = 3.0
 """How long the interpreter's exit waits, at most, for cancelled calls to end, in seconds."""
@@ -205,7 +205,7 @@ def _attach(portal: BlockingPortal, dispatcher: Dispatcher) -> None:
             dispatcher.bury()
 
     # On a thread that AnyIO may block for ever: it can, as portals close.
-    threading.Thread(target=start, name="gllm-portal-attach", daemon=True).start()
+    chains.start(OwnThread(target=start, name="gllm-portal-attach", daemon=True))
 
 
 def _silence_daemon_threads() -> None:

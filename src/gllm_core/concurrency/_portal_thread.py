@@ -16,7 +16,7 @@ from ._call import Call
 from ._dispatch import Dispatcher
 from ._errors import PortalNotRunningError
 from ._log import fields, logger
-from ._threads import refuse_greenlets
+from ._threads import OwnThread, refuse_greenlets
 
 HEALTH_CHECK_S = 1.0
 
@@ -28,7 +28,7 @@ class PortalThread:
     """
 
     def __init__(self, name: str) -> None:
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = OwnThread(target=self._run, name=name, daemon=True)
         self._unclaimed = [None]
         self._ready = threading.Event()
         self._error: BaseException | None = None
@@ -64,18 +64,8 @@ class PortalThread:
 
     @property
     def ident(self) -> int | None:
-        """The identifier of its thread, as far as it is known: on that very thread it always is."""
-        ident = self._thread.ident
-        if ident is None and self._begins_here():
-            return threading.get_ident()
-        return ident
-
-    def _begins_here(self) -> bool:
-        """Whether this is its thread, before `threading` has noted its identifier: a finalizer may come even there."""
-        frame = sys._getframe()  # pyright: ignore[reportPrivateUsage] # documented
-        while (outer := frame.f_back) is not None:
-            frame = outer
-        return frame.f_locals.get("self") is self._thread
+        """The identifier of its thread, as far as it is known."""
+        return self._thread.ident
 
     @property
     def fresh(self) -> bool:

@@ -54,6 +54,27 @@ def refuse_greenlets() -> None:
         )
 
 
+class OwnThread(threading.Thread):
+    """One of ours, which knows itself from its first step on, before `threading` does: a finalizer may come even there."""
+
+    @property
+    def ident(self) -> int | None:
+        ident = super().ident
+        return threading.get_ident() if ident is None and begun_as() is self else ident
+
+
+class WorkerThread(OwnThread):
+    """One that runs asyncified functions."""
+
+
+def begun_as() -> object:
+    """The `threading.Thread` that this thread began as; None if it did not begin as one."""
+    frame = sys._getframe()  # pyright: ignore[reportPrivateUsage] # documented
+    while (outer := frame.f_back) is not None:
+        frame = outer
+    return frame.f_locals.get("self")
+
+
 def known_thread() -> threading.Thread | None:
     """The current thread, if it was started by `threading`, so that it can be asked whether it is alive."""
     thread = threading.current_thread()

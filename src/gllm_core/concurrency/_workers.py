@@ -20,7 +20,8 @@ from contextlib import suppress
 from operator import methodcaller
 from typing import Protocol
 
-from ._threads import refuse_greenlets
+from ._chain import chains
+from ._threads import WorkerThread, refuse_greenlets
 
 IDLE_TIMEOUT_S = 10.0
 STAGGER_S = 0.005
@@ -128,7 +129,7 @@ def _wake_one() -> None:
             _ring()
         except IndexError:
             refuse_greenlets()
-            threading.Thread(target=_run, name=f"gllm-worker-{next(_numbers)}", daemon=True).start()
+            chains.start(WorkerThread(target=_run, name=f"gllm-worker-{next(_numbers)}", daemon=True))
     except BaseException:
         _may_wake[:] = [None]
         raise
