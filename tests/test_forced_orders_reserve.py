@@ -13,10 +13,12 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from gllm_core.concurrency import ReentrantCallWarning, get_default_portal, syncify
+from gllm_core.concurrency._chain import Block, Wait, chains
 from gllm_core.concurrency._dispatch import Dispatcher
 from gllm_core.concurrency._portal import portals
 from gllm_core.concurrency._portal_thread import PortalThread
 from gllm_core.concurrency._reserve import Lease, Reserve
+from gllm_core.concurrency._threads import OwnThread, WorkerThread
 from handshakes import WAIT_S
 from test_dispatch_further import seven
 
@@ -128,3 +130,18 @@ def test_a_portals_thread_knows_itself_before_it_has_its_identifier() -> None:
     thread.start()
     thread.join(WAIT_S)
     assert found == [True]
+
+
+def test_a_worker_between_two_jobs_is_below_every_chain_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finalizer on a worker thread that has no function counts every loop that waits as blocked. proves: S8"""
+    block, found = Block(-1), list[Any]()
+    monkeypatch.setattr(chains, "waits", {Wait(SimpleNamespace(ident=-2), (block,)): None}, raising=True)
+
+    def look() -> None:
+        found.append((chains.waited_for_here(), chains.blocked()))
+
+    for kind in (WorkerThread, OwnThread):
+        thread = kind(target=look, daemon=True)
+        thread.start()
+        thread.join(WAIT_S)
+    assert found == [(True, (block,)), (False, ())]
