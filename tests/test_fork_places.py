@@ -53,6 +53,32 @@ with start_blocking_portal() as portal:
     ).expect(f"child {WORKS}", f"parent 1 {WORKS}")
 
 
+@pytest.mark.parametrize("place", ["_replace_default", "_start"])
+def test_fork_while_the_default_portal_is_looked_for(place: str) -> None:
+    """In a child forked by a signal handler, the handler and what it interrupted get the same default portal. proves: P1, P2"""
+    run_program(
+        PROGRAM
+        + f"""
+unpatched = room.portals.{place}
+def forks(server):
+    room.portals.{place} = unpatched
+    children.append(os.fork())
+    if not children[-1]:
+        seen.append(get_default_portal())
+    return unpatched(server)
+children, seen = [], []
+room.portals.{place} = forks
+seen.append(get_default_portal())
+if children[-1]:
+    os.waitpid(children[-1], 0)
+    say("parent", len(seen), works())
+else:
+    say("child", seen[0] is seen[1], works(), len([t for t in threading.enumerate() if "portal" in t.name]))
+""",
+        options=FORK_BESIDE_THREADS,
+    ).expect(f"child True {WORKS} 1", f"parent 1 {WORKS}")
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("first", ["pass", "works()"], ids=["first call", "after others"])
 @pytest.mark.parametrize("used", [False, True], ids=["unused", "used"])

@@ -179,8 +179,14 @@ class Portals:
         self._threads_of_parent = frozenset(thread.ident for thread in threading.enumerate())
 
     def after_fork_in_child(self) -> None:
-        inherited, seen = self._started, (*self._seen, *self._foreign)
+        inherited, seen, last = self._started, (*self._seen, *self._foreign), self._default
         self._reset()
+        # A signal handler may have forked while this thread was looking for the default portal: it looks on from one of these.
+        last.give_up()
+        while last.successor:
+            last = last.successor[None]
+            last.give_up()
+        last.successor[None] = self._default
         for portal in seen:
             self._of_parent.add(portal)
         for server in inherited:
