@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
 
 from gllm_core.concurrency.testing.explore import calm
 
@@ -191,14 +190,14 @@ def one_thread_for_two_jobs() -> None:
 
     started: list[threading.Thread] = []
 
-    class OnlyOne(threading.Thread):
+    class OnlyOne(_workers.WorkerThread):
         def start(self) -> None:
             if started:
                 raise RuntimeError("can't start new thread")
             started.append(self)
             super().start()
 
-    _workers.threading = SimpleNamespace(**{**vars(threading), "Thread": OnlyOne})  # type: ignore[assignment]
+    _workers.WorkerThread = OnlyOne  # type: ignore[misc]
     first, second = Job(), Job()
     _start(first)
     _start(second)
