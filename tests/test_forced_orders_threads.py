@@ -8,8 +8,9 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
-from types import SimpleNamespace
-from typing import Any
+from functools import partial
+from types import FrameType, SimpleNamespace
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -25,6 +26,7 @@ from gllm_core.concurrency import (
 from gllm_core.concurrency._anyio_internals import cancel_scope_of_worker
 from gllm_core.concurrency._delivery import home_here
 from gllm_core.concurrency._inflight import Job
+from gllm_core.concurrency._stacks import links, stack_of
 from gllm_core.concurrency._threadcall import Outbox, ThreadCall
 from gllm_core.concurrency._threadcall_anyio import AnyioThreadCall
 from gllm_core.concurrency._turnstile import Turnstile, turnstile_of
@@ -219,14 +221,50 @@ def test_a_scope_that_tells_its_tasks_by_itself_is_just_cancelled() -> None:
     assert cancelled == ["cancelled"]
 
 
-@pytest.mark.parametrize("may_hang", [False, True], ids=["safe", "unsafe"])
+@pytest.fixture(params=[False, True], ids=["collects between steps", "collects anywhere"])
+def anywhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """As on Python 3.12 and later, or as on 3.11."""
+    monkeypatch.setattr(_threads, "_COLLECTS_ANYWHERE", request.param)
+    anywhere: bool = request.param
+    return anywhere
+
+
+class Looked:
+    """Stands for a coroutine, or a frame, of another thread: says whether the collector was on when it was looked at."""
+
+    def __init__(self, running: bool = False) -> None:
+        self.cr_running = running
+        self.collector_was_on: list[bool] = []
+
+    @property
+    def cr_frame(self) -> None:
+        self.collector_was_on.append(gc.isenabled())
+
+    f_back = cr_frame
+    cr_await = None
+
+
+def test_no_collection_comes_while_frames_of_others_are_read(anywhere: bool) -> None:
+    """A finalizer would give way to the thread whose frame it is, which goes on: the interpreter crashes. proves: dump"""
+    looked = Looked()
+    list(links(looked))
+    stack_of(cast("FrameType", looked))
+    assert looked.collector_was_on == [not anywhere] * 2
+    running = Looked(running=True)
+    assert list(links(running)) == [(running, None)]
+    assert running.collector_was_on == [], "it was looked at as it ran"
+    with pytest.raises(ZeroDivisionError):
+        _threads.without_collector(partial(divmod, 1, 0))
+    assert gc.isenabled()
+
+
+@pytest.mark.usefixtures("anywhere")
 @pytest.mark.parametrize("collects", [False, True], ids=["collector off", "collector on"])
-def test_the_threads_can_be_looked_at_on_every_python(may_hang: bool, collects: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_threads_can_be_looked_at_on_every_python(collects: bool) -> None:
     """Whether or not asking for the threads may hang on this Python, they are told, and the collector is as it was before.
 
     proves: in_flight, dump
     """
-    monkeypatch.setattr(_threads, "_ASKING_MAY_HANG", may_hang)
     (gc.enable if collects else gc.disable)()
     try:
         frames = _threads.current_frames()

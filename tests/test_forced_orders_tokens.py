@@ -48,6 +48,31 @@ def test_a_grant_whose_news_is_dropped_when_its_task_has_dealt_with_it_is_not_gi
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("leaves", ["with a token", "cancelled"])
+def test_a_loan_that_is_granted_as_its_task_leaves_is_given_back(leaves: str) -> None:
+    """The thread that gives the loan back has chosen the task, which leaves before it is told. proves: A3, A13"""
+
+    async def main() -> None:
+        limiter = CapacityLimiter(1)
+        limiter.acquire_on_behalf_of_nowait("the lender")
+        held = Held(Loan(limiter, None))
+        loans.set(held.loan)
+        task = asyncio.ensure_future(wait_for_token(limiter, object()))
+        await waiting(limiter)
+        grant = held.loan._waiters.popleft()  # the first half of `give_back`, on another thread
+        if leaves == "cancelled":
+            task.cancel()
+        else:
+            limiter.release_on_behalf_of("the lender")
+        await asyncio.wait([task])
+        grant()  # the second half
+        await turns()
+        assert task.cancelled() == (leaves == "cancelled")
+        assert held.is_free()
+
+    asyncio.run(main())
+
+
 class OldScope:
     """As before AnyIO 4.16: a native cancellation that comes in the same step as its own is taken for its own."""
 

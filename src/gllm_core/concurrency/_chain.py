@@ -97,7 +97,10 @@ class Chains:
                 self.waits[wait] = None
             yield
         finally:
-            self.waits.pop(wait, None)
+            try:
+                self.waits.pop(wait, None)
+            finally:  # once more, as Ctrl-C may have come before
+                self.waits.pop(wait, None)
 
     def start(self, thread: OwnThread) -> None:
         """Start *thread*, which waits for its first steps: a finalizer may come there, and wait for the loop that runs here."""
@@ -160,6 +163,14 @@ def adopt(context: Context) -> None:
     loans.set(context.get(loans))
 
 
+def _forget_parent() -> None:
+    """In a forked child: those who wait stayed with the parent, and their threads' identifiers will be those of others."""
+    here = threading.get_ident()
+    for wait in chains.waits:
+        for block in wait.chain:
+            block.active = block.active and block.ident == here
+    chains.waits.clear()
+
+
 if hasattr(os, "register_at_fork"):
-    # In a forked child, those who wait stayed with the parent.
-    os.register_at_fork(after_in_child=chains.waits.clear)
+    os.register_at_fork(after_in_child=_forget_parent)

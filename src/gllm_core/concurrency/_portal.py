@@ -58,8 +58,9 @@ class Portals:
 
     def begin_anew(self) -> None:
         """Have no portals of our own."""
-        self._default = PortalThread("gllm-default-portal")
-        self._default.give_up()  # so that the first one is a successor, too
+        placeholder = PortalThread("gllm-default-portal")
+        placeholder.give_up()  # so that the first one is a successor, too
+        self._default = placeholder
         self.dispatcher: Dispatcher | None = None
         """That of the default portal, if there is one; it refuses calls when a new one is needed."""
         self.reserve = Reserve(self._start)
@@ -73,7 +74,12 @@ class Portals:
                     server = self._replace_default(server)
                 if server.starter == threading.get_ident():
                     raise PortalNotRunningError("the default portal is being started by this very thread, further up its stack")
-                dispatcher = server.wait_ready()
+                try:
+                    dispatcher = server.wait_ready()
+                except PortalNotRunningError:
+                    if server.interrupted:
+                        continue
+                    raise
                 if server.usable:
                     self.dispatcher = dispatcher
                     return server
@@ -144,6 +150,10 @@ class Portals:
             self._foreign.pop(portal, None)
             dispatcher.bury()
             raise PortalNotRunningError(f"the portal of {name!r} cannot be reached: {error}") from error
+        except BaseException:  # Ctrl-C, say: the next call tries again
+            self._foreign.pop(portal, None)
+            dispatcher.bury()
+            raise
         return dispatcher
 
     def here(self, portal: BlockingPortal | None, name: str) -> tuple[BlockingPortal, Dispatcher]:

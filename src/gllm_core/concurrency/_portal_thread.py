@@ -15,6 +15,7 @@ from ._anyio_internals import asyncio, import_asyncio_backend
 from ._call import Call
 from ._dispatch import Dispatcher
 from ._errors import PortalNotRunningError
+from ._latch import Latch
 from ._log import fields, logger
 from ._threads import OwnThread, refuse_greenlets
 
@@ -30,7 +31,7 @@ class PortalThread:
     def __init__(self, name: str) -> None:
         self._thread = OwnThread(target=self._run, name=name, daemon=True)
         self._unclaimed = [None]
-        self._ready = threading.Event()
+        self._ready = Latch()
         self._error: BaseException | None = None
         self.starter: int | None = threading.get_ident()
         self.successor: dict[None, PortalThread] = {}
@@ -84,6 +85,11 @@ class PortalThread:
             return True
         return self._error is None and self.dispatcher is not None and self.dispatcher.accepts
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether what kept it from being started was meant for its starter alone: Ctrl-C, say."""
+        return self._error is not None and not isinstance(self._error, Exception)
+
     def wait_ready(self) -> Dispatcher:
         """The dispatcher, once it takes calls.
 
@@ -106,7 +112,7 @@ class PortalThread:
         """In a forked child: whoever waits here (a fork in a signal handler) must not wait for a thread of the parent."""
         self._error = PortalNotRunningError("the portal belongs to the parent process")
         self._unclaimed = []
-        self._ready = threading.Event()
+        self._ready = Latch()
         self._ready.set()
 
     def begin_stop(self, deadline: float) -> None:

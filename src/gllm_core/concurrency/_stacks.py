@@ -5,8 +5,13 @@ from __future__ import annotations
 import gc
 import linecache
 from collections.abc import Iterator
-from types import FrameType
+from functools import partial
+from itertools import dropwhile, repeat
+from operator import not_
+from types import AsyncGeneratorType, CoroutineType, FrameType
 from typing import Any
+
+from ._threads import without_collector
 
 LONGEST_CHAIN = 200
 """How many links of a chain of coroutines are followed."""
@@ -39,15 +44,27 @@ def links(awaited: object) -> Iterator[tuple[object, FrameType | None]]:
 def _look_into(link: Any) -> tuple[FrameType | None, object]:
     """The frame of one link of the chain, if it has one, and the next link."""
     for kind in ("cr", "gi", "ag"):
-        if hasattr(link, f"{kind}_frame"):
-            following: object = getattr(link, "gi_yieldfrom" if kind == "gi" else f"{kind}_await")
-            return getattr(link, f"{kind}_frame"), following
+        if hasattr(link, f"{kind}_await") or hasattr(link, f"{kind}_yieldfrom"):
+            frame = without_collector(partial(next, _unless_running(link, kind), None))
+            if frame is True:
+                return None, None
+            return frame, getattr(link, "gi_yieldfrom" if kind == "gi" else f"{kind}_await")
     # The wrappers of `__await__`, `asend` and futures' iterators tell nobody what they wrap, save the collector.
     if type(link).__name__ in ("coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "FutureIter"):
         for referent in gc.get_referents(link):
-            if hasattr(referent, "cr_frame") or hasattr(referent, "ag_frame") or hasattr(referent, "_asyncio_future_blocking"):
+            if isinstance(referent, (CoroutineType, AsyncGeneratorType)) or hasattr(referent, "_asyncio_future_blocking"):
                 return None, referent
     return None, None
+
+
+def _unless_running(link: object, kind: str) -> Iterator[Any]:
+    """Its frame, or True if another thread is running it just now, whose frames must not be touched; asked and read in one step
+    in C. The interpreter may crash otherwise.
+
+    An async generator says that it is running wherever somebody waits for its next item; whoever does so was looked at before.
+    """
+    names = (f"{kind}_frame",) if kind == "ag" else (f"{kind}_running", f"{kind}_frame")
+    return dropwhile(not_, map(getattr, repeat(link), names))
 
 
 def stack_of(frame: FrameType | None) -> list[FrameType]:
@@ -55,7 +72,7 @@ def stack_of(frame: FrameType | None) -> list[FrameType]:
     frames: list[FrameType] = []
     while frame is not None:
         frames.append(frame)
-        frame = frame.f_back
+        frame = without_collector(partial(getattr, frame, "f_back"))
     return frames[::-1]
 
 

@@ -178,7 +178,10 @@ def _call_from_afar(
                 raise asyncio.CancelledError(*cancelled.args) from cancelled
             raise
     finally:
-        way.leave()
+        try:
+            way.leave()
+        finally:
+            way.leave()  # once more, as Ctrl-C may have broken it off
 
 
 class _Way(Wait):

@@ -8,23 +8,44 @@ import threading
 from collections.abc import Callable
 from operator import call
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
-_ASKING_MAY_HANG = sys.version_info < (3, 11, 9)  # gh-106883
+T = TypeVar("T")
+
+_COLLECTS_ANYWHERE = sys.version_info < (3, 12)
+"""Whether the collector may run wherever an object is made. Later, it waits for the interpreter to be between two steps."""
+
+
+def without_collector(read: Callable[[], T]) -> T:
+    """What *read*, which is written in C, returns.
+
+    To read a frame makes an object, and a collection for its sake may run a finalizer, which gives way to other threads: to the
+    one whose frame it is, which goes on, and the interpreter crashes. So the collector is off meanwhile; the three steps
+    are one call into C, so that no other thread and no signal comes between them and finds it off.
+    """
+    if not (_COLLECTS_ANYWHERE and gc.isenabled()):
+        return read()
+    steps: list[Any] = []
+    try:
+        steps.extend(map(call, (gc.disable, read, gc.enable)))
+    except BaseException:
+        gc.enable()
+        raise
+    result: T = steps[1]
+    return result
 
 
 def current_frames(read: Callable[[], dict[int, FrameType]] | None = None) -> dict[int, FrameType]:
     """The innermost frame of every thread, by the thread's identifier.
 
-    Before Python 3.11.9 that may collect garbage while the interpreter's list of threads is locked. A finalizer that gives
-    way to a thread that starts or ends then stops the whole process, for good. So the collector is off meanwhile; the three
-    steps are one call into C, so that no other thread and no signal comes between them and finds it off.
+    Before Python 3.11.9 that may collect garbage while the interpreter's list of threads is locked (gh-106883). A finalizer
+    that gives way to a thread that starts or ends then stops the whole process, for good. So the collector is off meanwhile.
 
     Of the calling thread, it is the frame that called this.
     """
     if read is None:
         read = sys._current_frames  # pyright: ignore[reportPrivateUsage] # documented, whatever its name says
-    if _ASKING_MAY_HANG and gc.isenabled():
+    if _COLLECTS_ANYWHERE and gc.isenabled():  # as above, but here, so that the calling thread's frame is this one
         steps: list[Any] = list(map(call, (gc.disable, read, gc.enable)))
         frames: dict[int, Any] = steps[1]
     else:
@@ -54,6 +75,9 @@ def refuse_greenlets() -> None:
         )
 
 
+_FIRST_STEP = getattr(threading.Thread, "_bootstrap", refuse_greenlets).__code__
+
+
 class OwnThread(threading.Thread):
     """One of ours, which knows itself from its first step on, before `threading` does: a finalizer may come even there."""
 
@@ -69,10 +93,10 @@ class WorkerThread(OwnThread):
 
 def begun_as() -> object:
     """The `threading.Thread` that this thread began as; None if it did not begin as one."""
-    frame = sys._getframe()  # pyright: ignore[reportPrivateUsage] # documented
-    while (outer := frame.f_back) is not None:
-        frame = outer
-    return frame.f_locals.get("self")
+    frame: FrameType | None = sys._getframe()  # pyright: ignore[reportPrivateUsage] # documented
+    while frame is not None and frame.f_code is not _FIRST_STEP:
+        frame = frame.f_back
+    return None if frame is None else frame.f_locals.get("self")  # of no other frame: a copy keeps its locals alive
 
 
 def known_thread() -> threading.Thread | None:

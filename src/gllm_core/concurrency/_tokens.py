@@ -27,10 +27,11 @@ def wait_for_token(limiter: CapacityLimiter, borrower: object) -> Coroutine[Any,
 async def _acquire_or_borrow(limiter: CapacityLimiter, borrower: object, loan: Loan) -> Loan | None:
     """Whichever comes first, the token or the loan; never both.
 
-    Whoever takes `granted` has the loan: this task; or, where its loop is closed over it, whoever drops what was sent there.
+    Whoever takes `granted` has the loan: this task; or, where its loop is closed over it, whoever drops what was sent there;
+    or, where another thread was about to grant it as this task left, the news of that.
     """
     granted: list[None] = []
-    acquired = False
+    acquired = waits = False
     race = CancelScope()
     home = home_here()
     cancelled_meanwhile = cancellation_watch()
@@ -42,13 +43,14 @@ async def _acquire_or_borrow(limiter: CapacityLimiter, borrower: object, loan: L
             raise RuntimeError("the loop of the one that waits is closed")
 
     def tell(on_loop: bool) -> None:
-        if on_loop:
+        if on_loop and waits:
             race.cancel()
         elif take(granted):
             loan.give_back()
 
     if loan.borrow(when_free):
         return loan
+    waits = True
     try:
         with race:
             await limiter.acquire_on_behalf_of(borrower)
@@ -58,6 +60,7 @@ async def _acquire_or_borrow(limiter: CapacityLimiter, borrower: object, loan: L
             if cancelled_meanwhile is not None and cancelled_meanwhile():
                 raise asyncio.CancelledError  # in the very step of the grant: until AnyIO 4.16, the race takes it for its own
     except BaseException:
+        waits = False
         loan.forget(when_free)
         if take(granted):
             loan.give_back()
@@ -65,6 +68,7 @@ async def _acquire_or_borrow(limiter: CapacityLimiter, borrower: object, loan: L
     if not acquired:
         granted.clear()
         return loan
+    waits = False
     loan.forget(when_free)
     if take(granted):
         loan.give_back()
