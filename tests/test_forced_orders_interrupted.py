@@ -149,17 +149,16 @@ def test_a_child_forked_below_a_blocked_loop_has_no_blocked_loops() -> None:
     run_program(
         PROGRAM
         + """
-warnings.simplefilter("error")
-warnings.filterwarnings("ignore", category=DeprecationWarning, message="This process")
+warnings.simplefilter("ignore")
+async def where():
+    return threading.current_thread().name
 async def forks():
-    child(lambda: say("child", [syncify(one)() for _ in range(6)]))
+    child(lambda: say("child", [syncify(where)() for _ in range(6)]))
 async def on_loop():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        syncify(forks)()
+    syncify(forks)()
 get_default_portal()
 with start_blocking_portal() as portal:
     portal.call(on_loop)
 """,
         options=FORK_BESIDE_THREADS,
-    ).expect(f"child {[1] * 6}")
+    ).expect(f"child {['gllm-default-portal'] * 6}")

@@ -52,7 +52,7 @@ def _look_into(link: Any) -> tuple[FrameType | None, object]:
     # The wrappers of `__await__`, `asend` and futures' iterators tell nobody what they wrap, save the collector.
     if type(link).__name__ in ("coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "FutureIter"):
         for referent in gc.get_referents(link):
-            if isinstance(referent, (CoroutineType, AsyncGeneratorType)) or hasattr(referent, "_asyncio_future_blocking"):
+            if type(referent) in (CoroutineType, AsyncGeneratorType) or hasattr(referent, "_asyncio_future_blocking"):
                 return None, referent
     return None, None
 

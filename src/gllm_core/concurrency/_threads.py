@@ -25,9 +25,10 @@ def without_collector(read: Callable[[], T]) -> T:
     """
     if not (_COLLECTS_ANYWHERE and gc.isenabled()):
         return read()
+    todo: list[Callable[[], Any]] = [gc.disable, read, gc.enable]
     steps: list[Any] = []
     try:
-        steps.extend(map(call, (gc.disable, read, gc.enable)))
+        steps.extend(map(call, todo))
     except BaseException:
         gc.enable()
         raise
