@@ -35,7 +35,7 @@ PAIRS = $(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATU
 # The README's own command is the first of them. The last run is alone, and its closing line is the gate's.
 check: $(READY)  ## everything that the gate asks for, in about fifteen minutes on two cores
 	@$(PAIRS) test lint types typing-tests model-if-there compare-ours dist-check docs
-	@$(PAIRS) coverage
+	@$(PAIRS) coverage $(OTHERS:%=test-%)
 	@$(MAKE) --no-print-directory test-lowest
 
 lint: $(READY)  ## format, lint, and which module may import which
@@ -50,25 +50,21 @@ types: $(READY)  ## mypy and pyright, both strict; verifytypes and stubtest run 
 typing-tests: $(READY)  ## signatures, as users' type checkers see them on the built wheel
 	$(LIMIT) $(RUN)python typing_tests/run.py
 
-# The matrix is measured together, as some lines are there for one version only.
-coverage: test-strict $(OTHERS:%=test-%)  ## the suite on each supported Python; every branch must be taken on some of them
+coverage: $(READY)  ## the suite in Python's development mode, where every warning is an error; every branch must be taken
+	$(LIMIT) $(RUN)python -X dev -W error -m coverage run $(PYTEST) $(CORE)
 	$(RUN)coverage combine --quiet
 	$(RUN)coverage report
-
-.PHONY: test-strict
-test-strict: $(READY)  ## the suite in Python's development mode, where every warning is an error
-	$(LIMIT) $(RUN)python -X dev -W error -m coverage run $(PYTEST) $(CORE)
 
 $(OTHERS:%=test-%): test-%:  ## the suite on another Python, where it is found; in CI it must be
 	@python="$(call find-python,$*)"; \
 	if [ -n "$$python" ]; then \
-	    $(MAKE) --no-print-directory PYTHON="$$python" VENV=.venv-$* GROUP=test covered; \
+	    $(MAKE) --no-print-directory PYTHON="$$python" VENV=.venv-$* GROUP=test on-another; \
 	elif [ -n "$$CI" ]; then echo "make: Python $* was not found, and CI needs it"; exit 1; \
 	else echo "make: Python $* was not found: not tested"; fi
 
-.PHONY: covered
-covered: $(READY)
-	$(LIMIT) $(RUN)coverage run $(PYTEST) $(CORE)
+.PHONY: on-another
+on-another: $(READY)
+	$(LIMIT) $(RUN)python $(PYTEST) $(CORE)
 
 # AnyIO's plugin of that time uses a name that pytest has deprecated since, which the pages, that run pytest as users do, would say.
 test-lowest:  ## the suite with the oldest AnyIO that the package's metadata allows
