@@ -132,12 +132,13 @@ def test_only_threads_of_threading_are_known_by_their_first_step() -> None:
 
 def test_a_thread_is_known_whatever_calls_its_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a debugger does, which begins threads through a function of its own. proves: S8"""
-    start_new_thread, known = threading._start_new_thread, list[object]()  # type: ignore[attr-defined] # as debuggers do
+    name = "_start_new_thread" if hasattr(threading, "_start_new_thread") else "_start_joinable_thread"
+    start_new_thread, known = getattr(threading, name), list[object]()
 
-    def wrapped(function: Callable[[], object], *arguments: Any) -> object:
-        return start_new_thread(lambda: function(), *arguments)
+    def wrapped(function: Callable[[], object], *arguments: Any, **options: Any) -> object:
+        return start_new_thread(lambda: function(), *arguments, **options)
 
-    monkeypatch.setattr(threading, "_start_new_thread", wrapped)
+    monkeypatch.setattr(threading, name, wrapped)
     thread = threading.Thread(target=lambda: known.append(_threads.begun_as()))
     thread.start()
     thread.join(WAIT_S)

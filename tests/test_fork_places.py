@@ -79,6 +79,22 @@ else:
     ).expect(f"child True {WORKS} 1", f"parent 1 {WORKS}")
 
 
+def test_fork_while_an_older_default_portal_is_taken_for_the_newest() -> None:
+    """As a thread that was held up makes it look: the parent finds the newest, and the child its own. proves: P1, P2"""
+    run_program(
+        PROGRAM
+        + """
+older = room.portals._default
+newest = get_default_portal()
+room.portals._default = older
+child(lambda: say("child", works()))
+room.portals._default = older
+say("parent", get_default_portal() is newest, works())
+""",
+        options=FORK_BESIDE_THREADS,
+    ).expect(f"child {WORKS}", f"parent True {WORKS}")
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("first", ["pass", "works()"], ids=["first call", "after others"])
 @pytest.mark.parametrize("used", [False, True], ids=["unused", "used"])

@@ -284,7 +284,11 @@ proctype Caller(byte me) {
 find:
         d = standard;
 succeed:
-        if :: WILL_DO(d) -> goto wait_ready :: else fi;
+        if
+        :: WILL_DO(d) -> goto wait_ready
+        :: !WILL_DO(d) && successor[d] != NONE_YET -> d = successor[d]; goto succeed
+        :: !WILL_DO(d) && successor[d] == NONE_YET
+        fi;
 #ifdef VARIANT_LOOKS_FOR_A_SUCCESSOR_BEFORE_IT_SETS_ONE
         if :: successor[d] != NONE_YET -> new = false; d = successor[d]; goto told_of_it :: else fi;
         atomic { new = true;
@@ -308,8 +312,8 @@ told_of_it:
         standard = d;                                           /* perhaps an older one than is there by now */
         atomic {
             if
-            :: !new -> goto succeed
-            :: new && portal[d].left -> portal[d].ready = true; goto succeed
+            :: !new -> goto wait_ready
+            :: new && portal[d].left -> portal[d].ready = true; goto find
             :: new && !portal[d].left -> portal[d].thread = ALIVE; run Loop(d)
 #ifdef START_FAILS
             :: new && !start_failed -> start_failed = true; portal[d].unclaimed = false; portal[d].failed = true;

@@ -70,14 +70,16 @@ class Portals:
         with chains.waiting(self):
             while True:
                 server = self._default
-                while not server.usable:
-                    server = self._replace_default(server)
+                while not server.usable and server.successor:
+                    server = server.successor[None]
+                if not server.usable:
+                    server = self._replace_default(server)  # may have failed by now, which `wait_ready` tells
                 if server.starter == threading.get_ident():
                     raise PortalNotRunningError("the default portal is being started by this very thread, further up its stack")
                 try:
                     dispatcher = server.wait_ready()
                 except PortalNotRunningError:
-                    if server.interrupted:
+                    if server.was_given_up:
                         continue
                     raise
                 if server.usable:

@@ -40,6 +40,8 @@ class PortalThread:
 
     def start(self) -> None:
         try:
+            if not self._unclaimed:
+                return  # given up: a signal handler forked just before, and in the child such a thread may not start
             refuse_greenlets()
             self._thread.start()
         except RuntimeError as error:
@@ -53,6 +55,7 @@ class PortalThread:
         if not self._claim():
             return False
         self._error = error
+        self.starter = None
         self._ready.set()
         return True
 
@@ -86,9 +89,9 @@ class PortalThread:
         return self._error is None and self.dispatcher is not None and self.dispatcher.accepts
 
     @property
-    def interrupted(self) -> bool:
-        """Whether what kept it from being started was meant for its starter alone: Ctrl-C, say."""
-        return self._error is not None and not isinstance(self._error, Exception)
+    def was_given_up(self) -> bool:
+        """Whether what kept it from being started says nothing of the next one: Ctrl-C in its starter, or a fork."""
+        return self._ready.is_set() and self.dispatcher is None and not isinstance(self._error, Exception)
 
     def wait_ready(self) -> Dispatcher:
         """The dispatcher, once it takes calls.
