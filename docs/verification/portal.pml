@@ -286,7 +286,7 @@ find:
 succeed:
         if
         :: WILL_DO(d) -> goto wait_ready
-        :: !WILL_DO(d) && successor[d] != NONE_YET -> d = successor[d]; goto succeed
+        :: atomic { !WILL_DO(d) && successor[d] != NONE_YET -> d = successor[d]; goto succeed }
         :: !WILL_DO(d) && successor[d] == NONE_YET
         fi;
 #ifdef VARIANT_LOOKS_FOR_A_SUCCESSOR_BEFORE_IT_SETS_ONE
@@ -312,7 +312,8 @@ told_of_it:
         standard = d;                                           /* perhaps an older one than is there by now */
         atomic {
             if
-            :: !new -> goto wait_ready
+            :: !new && d != NOBODY -> goto wait_ready
+            :: !new && d == NOBODY -> goto find                 /* a child's placeholder, which was given up */
             :: new && portal[d].left -> portal[d].ready = true; goto find
             :: new && !portal[d].left -> portal[d].thread = ALIVE; run Loop(d)
 #ifdef START_FAILS
