@@ -60,11 +60,11 @@ def _warm(workers: int) -> None:
     jobs = [Job(gate.wait) for gate in gates]
     for job, gate in zip(jobs, gates, strict=True):
         _start(job)
-        time.sleep(0.001)
+        time.sleep(0.001)  # virtual: its thread has begun it
         gate.set()
     for job in jobs:
         job.over.wait()
-    time.sleep(0.001)
+    time.sleep(0.001)  # and all are idle
 
 
 @scenario("_workers", preemptions=3, quick=True)

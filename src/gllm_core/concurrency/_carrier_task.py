@@ -64,7 +64,7 @@ class CarrierTask(StepTask):
     @property
     def must_not_wait(self) -> bool:
         """Whether the task's loop runs on this very thread, or cannot turn before this one goes on."""
-        return self._call is not None and chains.block(self._dispatcher.ident)
+        return self._call is not None and chains.hold_up(self._dispatcher.ident)
 
     def _put(self, step: AsyncStep) -> None:
         self._step = step

@@ -127,7 +127,7 @@ class Chains:
             idents.update(blocks.values())
         return tuple(blocks)
 
-    def block(self, ident: int | None) -> bool:
+    def hold_up(self, ident: int | None) -> bool:
         """Whether the loop of thread *ident* is that of this one, or cannot turn before this one goes on."""
         if ident == threading.get_ident():
             return True

@@ -148,13 +148,11 @@ class Portals:
         try:
             refuse_greenlets()
             _attach(portal, dispatcher)
-        except RuntimeError as error:
+        except BaseException as error:  # also Ctrl-C: the next call tries again
             self._foreign.pop(portal, None)
             dispatcher.bury()
-            raise PortalNotRunningError(f"the portal of {name!r} cannot be reached: {error}") from error
-        except BaseException:  # Ctrl-C, say: the next call tries again
-            self._foreign.pop(portal, None)
-            dispatcher.bury()
+            if isinstance(error, RuntimeError):
+                raise PortalNotRunningError(f"the portal of {name!r} cannot be reached: {error}") from error
             raise
         return dispatcher
 

@@ -44,7 +44,7 @@ def links(awaited: object) -> Iterator[tuple[object, FrameType | None]]:
 def _look_into(link: Any) -> tuple[FrameType | None, object]:
     """The frame of one link of the chain, if it has one, and the next link."""
     for kind in ("cr", "gi", "ag"):
-        if hasattr(link, f"{kind}_await") or hasattr(link, f"{kind}_yieldfrom"):
+        if hasattr(type(link), f"{kind}_frame"):  # of the type: to ask the link would read it
             frame = without_collector(partial(next, _unless_running(link, kind), None))
             if frame is True:
                 return None, None

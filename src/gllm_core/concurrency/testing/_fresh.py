@@ -47,7 +47,7 @@ def fresh_portal(*, grace_s: float = GRACE_S) -> Generator[BlockingPortal]:
     try:
         yield get_default_portal()
     finally:
-        started = [server for server in registry._started if server not in before]
+        started = [server for server in list(registry._started) if server not in before]
         registry._default, registry.dispatcher, registry.reserve = aside
         left = _inside.stop(started, grace_s)
         registry.forget_ended()  # what could not be stopped stays listed: the interpreter's exit tries again
