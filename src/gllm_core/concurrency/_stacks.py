@@ -41,7 +41,7 @@ def links(awaited: object) -> Iterator[tuple[object, FrameType | None]]:
         link = following
 
 
-def _look_into(link: Any) -> tuple[FrameType | None, object]:
+def _look_into(link: object) -> tuple[FrameType | None, object]:
     """The frame of one link of the chain, if it has one, and the next link."""
     for kind in ("cr", "gi", "ag"):
         if hasattr(type(link), f"{kind}_frame"):  # of the type: to ask the link would read it
