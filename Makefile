@@ -10,8 +10,10 @@ PYENV_ROOT ?= $(shell pyenv root 2>/dev/null || echo $(HOME)/.pyenv)
 find-python = $(firstword $(wildcard $(PYENV_ROOT)/versions/$(1).*/bin/python) $(shell command -v python$(1) 2>/dev/null))
 
 PYTEST := -m pytest $(PYTEST_ARGS)
-# Without the harness's own tests, which trace and perturb: coverage traces too, and an old AnyIO has errors that they find.
-CORE   := --ignore tests/harness --ignore tests/explore --ignore tests/compare
+# Without the harness's own tests: some need what only `make test` installs. On other Pythons the explorer proves itself, too; not
+# under coverage, which traces as it does, nor with an old AnyIO, in which it finds errors.
+OTHER  := --ignore tests/harness --ignore tests/compare
+CORE   := $(OTHER) --ignore tests/explore
 # A thread that leaks and is not daemonic hangs after "passed": only a limit from outside ends that.
 # In the foreground, or Ctrl-C would not reach what runs under it.
 # Where there is no GNU timeout, nothing is limited.
@@ -29,13 +31,12 @@ demo: $(READY)  ## the library at work: a web service, a database, threads, Ctrl
 test: $(READY)  ## the test suite
 	$(LIMIT) $(RUN)python $(PYTEST)
 
-# Two at a time, as tests wait more than they work; each tells its part when it ends, where this make can hold that back.
-PAIRS = $(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+# Three at a time, as tests wait more than they work; each tells its part when it ends, where this make can hold that back.
+TOGETHER = $(MAKE) --no-print-directory --jobs 3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 # The README's own command is the first of them. The last run is alone, and its closing line is the gate's.
 check: $(READY)  ## everything that the gate asks for, in about fifteen minutes on two cores
-	@$(PAIRS) test lint types typing-tests model-if-there compare-ours dist-check docs
-	@$(PAIRS) coverage $(OTHERS:%=test-%)
+	@$(TOGETHER) test lint types typing-tests model-if-there compare-ours coverage $(OTHERS:%=test-%) dist-check docs explore-quick
 	@$(MAKE) --no-print-directory test-lowest
 
 lint: $(READY)  ## format, lint, and which module may import which
@@ -64,7 +65,7 @@ $(OTHERS:%=test-%): test-%:  ## the suite on another Python, where it is found; 
 
 .PHONY: on-another
 on-another: $(READY)
-	$(LIMIT) $(RUN)python $(PYTEST) $(CORE)
+	$(LIMIT) $(RUN)python $(PYTEST) $(OTHER)
 
 # AnyIO's plugin of that time uses a name that pytest has deprecated since, which the pages, that run pytest as users do, would say.
 test-lowest:  ## the suite with the oldest AnyIO that the package's metadata allows
