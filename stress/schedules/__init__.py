@@ -1,8 +1,10 @@
 """Every schedule, within a bound, of small scenarios of our own code: `python -m schedules` (from stress/)."""
 
 from . import calls as calls
+from . import chains as chains
 from . import claims as claims
 from . import deliveries as deliveries
+from . import fork_places as fork_places
 from . import forks as forks
 from . import functions as functions
 from . import streams as streams
