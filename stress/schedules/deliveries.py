@@ -60,6 +60,35 @@ def delivery_within_close() -> None:
     assert loop.is_closed()
 
 
+@scenario("_delivery", preemptions=2, quick=True)
+def delivery_that_fails() -> None:
+    """What is sent raises on its loop each time, and the loop may be closed meanwhile: it is tried, and then given up."""
+    from gllm_core.concurrency import _delivery
+
+    async def main() -> None:
+        for _ in range(2 * _delivery.TRIES):
+            await anyio.lowlevel.checkpoint()
+
+    def act(on_loop: bool) -> None:
+        tries.append(on_loop or bool(closing))  # else it is an end on nobody's thread, with the loop there
+        if on_loop:
+            raise ValueError
+
+    def run() -> None:
+        loop.run_until_complete(main())
+        closing.append(True)
+        loop.close()
+
+    tries: list[bool] = []
+    closing: list[bool] = []
+    with calm():
+        loop = asyncio.new_event_loop()
+        loop.set_exception_handler(lambda *_: None)
+    together(lambda: _delivery.send(loop.call_soon_threadsafe, loop.is_closed, act), run)
+    assert all(tries), tries
+    assert len(tries) <= _delivery.TRIES, tries
+
+
 @scenario("_threadcall", "_delivery", actors=3, quick=True)
 def two_answers_against_close() -> None:
     """Two functions return while their loop is being closed: each answer is delivered once, with the loop or without."""
@@ -240,6 +269,30 @@ def token_against_loan() -> None:
         loop = asyncio.new_event_loop()
     together(loan.give_back, lambda: _run(loop, wait))
     loan.close()
+
+
+@scenario("_inflight", "_tokens", "_delivery", preemptions=2, quick=True)
+def loan_as_its_task_leaves() -> None:
+    """A thread is about to grant a loan to a task that has a token meanwhile, on a loop that turns on: the loan comes back."""
+    from gllm_core.concurrency import _inflight, _tokens
+
+    async def wait() -> None:
+        limiter = anyio.CapacityLimiter(1)
+        owner, me = object(), object()
+        await limiter.acquire_on_behalf_of(owner)
+        loan.limiter = limiter
+        _inflight.loans.set(loan)
+        asyncio.get_running_loop().call_soon(limiter.release_on_behalf_of, owner)
+        mine = await _tokens.wait_for_token(limiter, me)
+        if mine is not None:
+            mine.give_back()
+        await anyio.sleep(1)  # virtual: the news of a grant arrives
+
+    with calm():
+        loan = _inflight.Loan(None, None)  # type: ignore[arg-type]
+        assert loan.borrow(bool)
+    together(loan.give_back, lambda: anyio.run(wait))
+    assert not loan._borrowed
 
 
 @scenario("_inflight", preemptions=3, quick=True)
