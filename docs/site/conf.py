@@ -90,6 +90,12 @@ def _fences_to_blocks(_app: Any, _what: str, _name: str, _object: object, _optio
     lines[:] = text.split("\n")
 
 
+def _no_type_before_a_colon(_app: Any, what: str, _name: str, _object: object, _options: object, lines: list[str]) -> None:
+    """Napoleon takes what stands before a colon in the first line of an attribute for its type; here it is a sentence."""
+    if what == "attribute":
+        lines[:0] = ["..", ""]  # an empty comment, without a colon
+
+
 def _show_types() -> None:
     """Signatures as callers see them: those of the overloads, and of context managers instead of what they are made of."""
     for name in ("asyncify", "syncify", "asyncify_iterator", "syncify_iterator", "asyncify_context", "syncify_context"):
@@ -110,5 +116,6 @@ _show_types()
 
 def setup(app: Any) -> None:
     """Register what reads docstrings before napoleon does."""
+    app.connect("autodoc-process-docstring", _no_type_before_a_colon, priority=100)
     app.add_lexer("output", TextLexer)
     app.connect("autodoc-process-docstring", _fences_to_blocks, priority=100)

@@ -88,7 +88,7 @@ class Picture:
 
     def _note(self, lane: str, text: str) -> None:
         x = self._lanes[lane]
-        lines = textwrap.wrap(text, int((LANE - 20) / CHAR))
+        lines = _wrapped(text, LANE - 20)
         height = LINE * len(lines) + 8
         self._marks.append(
             f'<rect class="note" x="{x - LANE / 2 + 4:g}" y="{self.y - 8:g}" width="{LANE - 8}" height="{height}" rx="3"/>'
@@ -99,7 +99,7 @@ class Picture:
         self.y += 16
 
     def _text(self, x: float, text: str, room: float) -> None:
-        for line in textwrap.wrap(text, int(room / CHAR)):
+        for line in _wrapped(text, room):
             width = len(line) * CHAR + 4
             self._marks.append(
                 f'<rect class="ground" x="{x - width / 2:g}" y="{self.y - 9:g}" width="{width:g}" height="{LINE - 2}"/>'
@@ -123,6 +123,11 @@ class Picture:
             f'style="max-width: {self.width * 1.15:g}px" role="img" aria-label="{escape(title)}"><title>{escape(title)}</title>'
             f"{heads}{''.join(self._bars)}{''.join(self._marks)}</svg>"
         )
+
+
+def _wrapped(text: str, room: float) -> list[str]:
+    """A word that is too long sticks out rather than break: it may be the name of an error."""
+    return textwrap.wrap(text, int(room / CHAR), break_long_words=False)
 
 
 def draw(title: str, text: str) -> str:

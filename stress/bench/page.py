@@ -77,7 +77,7 @@ def _soak(soak: dict[str, Any]) -> str:
     return (
         f"{soak['calls']:,} calls, half in each direction, took {soak['seconds']:.0f} s; resident memory grew by "
         f"{soak['grown_bytes'] / 2**20:.1f} MiB. With {soak['at_once']:,} calls at once under the default limiter there were "
-        f"{soak['threads_at_peak']} worker threads at the peak, and {soak['threads_later']} {soak['later_s']:g} s later."
+        f"{soak['threads_at_peak']} worker threads at the peak, {soak['later_s']:g} s later {soak['threads_later'] or 'none'}."
     )
 
 

@@ -1,4 +1,4 @@
-"""The figure: what a call costs, candidate by candidate, as SVG, which follows the reader's dark or light."""
+"""The figure: what a call costs, candidate by candidate, as SVG, on its own paper, dark or light as the reader has it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from html import escape
 from .model import AGAIN, Result
 
 SHOWN = ("syncify", "syncify-stream", "asyncify", "asyncify-200", "asyncify-stream")
-ROW, LABELS, BARS, FIGURES, GAP = 19, 270, 380, 90, 34
+ROW, LABELS, BARS, FIGURES, GAP, MARGIN = 19, 270, 380, 90, 34, 8
 WIDTH = LABELS + BARS + FIGURES
 STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #333 } .head { font-weight: 600 } .figure { fill: #666 }
-.ours { fill: #2f6f4f } .peer { fill: #b9c2cc } .floor { fill: #e3d9b8 }
+.ours { fill: #2f6f4f } .peer { fill: #b9c2cc } .floor { fill: #e3d9b8 } .paper { fill: #fff }
 @media (prefers-color-scheme: dark) {
   text { fill: #ddd } .figure { fill: #aaa } .ours { fill: #58b088 } .peer { fill: #5a6570 } .floor { fill: #6d6547 }
+  .paper { fill: #1a1c1e }
 }
 """
 
@@ -28,10 +29,12 @@ def figure(results: Sequence[Result]) -> str:
         if name in found:
             block, top = _block(found[name], top)
             parts += block
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top}" width="{WIDTH}" height="{top}" role="img">'
-    return "\n".join(
-        [head, "<title>Cost of a call, in microseconds of CPU time</title>", f"<style>{STYLE}</style>", *parts, "</svg>\n"]
-    )
+    width, height = WIDTH + 2 * MARGIN, top + MARGIN
+    size = f'viewBox="{-MARGIN} 0 {width} {height}" width="{width}" height="{height}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">'
+    title = "<title>Cost of a call, in microseconds of CPU time</title>"
+    paper = f'<rect class="paper" x="{-MARGIN}" width="{width}" height="{height}"/>'
+    return "\n".join([head, title, f"<style>{STYLE}</style>", paper, *parts, "</svg>\n"])
 
 
 def _block(result: Result, top: int) -> tuple[list[str], int]:
