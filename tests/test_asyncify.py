@@ -142,6 +142,24 @@ async def test_exception_is_the_same_object() -> None:
     assert [entry.name for entry in caught.traceback][-1] == "function"
 
 
+async def test_what_the_function_was_handling_stays_the_context_of_its_exception() -> None:
+    """An exception keeps the one that its function was handling, not the one that its awaiter is. proves: A8"""
+    handled, error = KeyError("handled"), ValueError("error")
+
+    def function() -> None:
+        try:
+            raise handled
+        finally:
+            raise error
+
+    try:
+        raise RuntimeError("being handled by the awaiter")
+    except RuntimeError:
+        with pytest.raises(ValueError, match="error"):
+            await asyncify(function)()
+    assert error.__context__ is handled
+
+
 async def test_stop_iteration_becomes_runtime_error() -> None:
     """`StopIteration`, which a coroutine cannot raise, becomes the cause of a `RuntimeError`. proves: A8"""
     with pytest.raises(RuntimeError, match="StopIteration") as caught:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import _thread
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from anyio.from_thread import start_blocking_portal
 
 from fork_programs import PROGRAM
-from gllm_core.concurrency import _portal, _syncify, _threads, get_default_portal, syncify
-from gllm_core.concurrency._chain import chains
+from gllm_core.concurrency import _chain, _portal, _syncify, _threads, get_default_portal, syncify
+from gllm_core.concurrency._chain import Block, Wait, chains
 from gllm_core.concurrency._portal import portals
 from gllm_core.concurrency._portal_thread import PortalThread
 from handshakes import WAIT_S
@@ -163,3 +164,11 @@ with start_blocking_portal() as portal:
 """,
         options=FORK_BESIDE_THREADS,
     ).expect(f"child {['gllm-default-portal'] * 6}")
+
+
+def test_a_child_that_a_blocked_thread_itself_has_forked_is_still_below_that_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal handler may fork where its thread blocks a loop: in the child, that loop alone is blocked. proves: P5, S8"""
+    mine, others = Block(threading.get_ident()), Block(-1)
+    monkeypatch.setattr(chains, "waits", {Wait(SimpleNamespace(ident=-2), (mine, others)): None})
+    _chain._forget_parent()
+    assert (mine.active, others.active, chains.waits) == (True, False, {})

@@ -6,7 +6,7 @@ import threading
 import warnings
 from collections.abc import Collection
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import pytest
@@ -68,9 +68,10 @@ def test_a_reserve_portal_that_another_took_first_is_passed_over() -> None:
 def test_a_reserve_portal_on_a_thread_that_waits_is_passed_over() -> None:
     """A free reserve portal whose thread waits for the chain that needs one is left where it is. proves: S8"""
     reserve = Reserve(never_started)
-    waits = reserve.lease()
+    waits, free = (Lease(depth, cast(PortalThread, SimpleNamespace(ident=-2 - depth, usable=True))) for depth in range(2))
+    reserve.give_back(free)
     reserve.give_back(waits)
-    assert reserve.lease(avoid={waits.ident}).depth == 1
+    assert reserve.lease(avoid={waits.ident}) is free
     assert reserve.lease() is waits
 
 

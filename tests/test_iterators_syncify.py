@@ -289,6 +289,19 @@ def test_on_the_loops_own_thread_it_does_not_deadlock() -> None:
     assert other.closed.wait(WAIT_S)
 
 
+def test_one_that_is_closed_on_its_loops_own_thread_ends_later() -> None:
+    """Closing a stream on the thread of the very loop that carries it neither waits nor raises; it ends. proves: I3"""
+    source = Source()
+    begun = syncify_iterator(source)(5)
+    assert next(begun) == 0
+
+    async def close() -> None:
+        begun.close()
+
+    syncify(close)()
+    assert source.closed.wait(WAIT_S)
+
+
 def test_nothing_is_kept(portal: Portal, deaths: Deaths) -> None:
     """Argument, items and exception of a stream die with the consumer's last reference. proves: I3, S12"""
 

@@ -59,6 +59,27 @@ def test_a_handler_on_the_thread_that_waits_or_sets_does_the_same(act: str, hand
     assert latch.wait(0)
 
 
+class SetMeanwhile:
+    """A lock that is locked when it is asked for, as the latch is set only then."""
+
+    def __init__(self, latch: Latch) -> None:
+        self._lock, self._latch = latch._closed, latch
+        self.release, self.locked = self._lock.release, self._lock.locked
+
+    def acquire(self, *, timeout: float) -> bool:
+        self._latch.set()
+        return self._lock.acquire(timeout=timeout)
+
+
+def test_one_who_was_told_lets_the_next_one_through() -> None:
+    """Of several who wait, nobody sleeps until the time-out because another one was told first. proves: P1"""
+    latch = Latch()
+    lock = SetMeanwhile(latch)
+    latch._closed = lock  # type: ignore[assignment] # stands in for it
+    assert latch.wait(WAIT_S)
+    assert not lock.locked()
+
+
 def test_one_who_is_interrupted_as_it_was_told_keeps_nobody_waiting() -> None:
     """Who comes later sees that it is set, at the latest after the time-out. proves: P2"""
     latch = Latch()

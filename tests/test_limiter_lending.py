@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextvars import copy_context
 
 import anyio
 import pytest
@@ -12,9 +13,22 @@ from anyio.lowlevel import checkpoint
 from anyio.to_thread import current_default_thread_limiter
 
 from gllm_core.concurrency import asyncify, syncify
+from gllm_core.concurrency._inflight import Loan, innermost_open_loan, loans
 from handshakes import WAIT_S, Running, happened, turns, waiting
 
 LONG_WAIT_S = 60.0
+
+
+def test_a_loan_that_is_over_does_not_hide_the_ones_around_it() -> None:
+    """Below a lender that has returned, what still runs has the loan of the function around that one. proves: A13"""
+    around = Loan(CapacityLimiter(1), None)
+    over = Loan(CapacityLimiter(1), around)
+    over.close()
+    below = copy_context()
+    below.run(loans.set, over)
+    assert below.run(innermost_open_loan) is around
+    around.close()
+    assert below.run(innermost_open_loan) is None
 
 
 async def set_default_tokens(tokens: int) -> int:

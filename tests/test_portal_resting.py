@@ -7,12 +7,14 @@ import threading
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any, TypeVar
 
+import anyio
 from anyio.from_thread import BlockingPortal
 
-from gllm_core.concurrency import PortalNotRunningError, syncify, syncify_iterator
-from handshakes import WAIT_S
+from gllm_core.concurrency import PortalNotRunningError, asyncify, syncify, syncify_iterator
+from handshakes import WAIT_S, Gate, happened, turns
 from outcomes import outcome_of
 from test_dispatch_further import seven
+from test_limiter_lending import set_default_tokens
 
 T = TypeVar("T")
 
@@ -64,6 +66,36 @@ def test_a_loop_that_has_moved_to_another_thread_serves_the_one_it_left() -> Non
         loop.call_soon_threadsafe(loop.stop)
         thread.join(WAIT_S)
         assert not thread.is_alive()
+
+
+def test_a_lender_does_not_wait_for_the_loop_of_its_borrower_to_turn() -> None:
+    """The token that was lent to an abandoned function is back when that returns, though its loop rests. proves: A13, S4"""
+    gate, abandoned, over = Gate(), threading.Event(), threading.Event()
+
+    async def abandons() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(asyncify(gate, cancellable=True))
+            await gate.running()
+            tasks.cancel_scope.cancel()
+        abandoned.set()
+
+    async def until_it_is_abandoned() -> None:
+        await happened(abandoned)
+        await turns()
+
+    with RestingPortal() as resting:
+
+        def lends() -> None:
+            syncify(abandons, portal=resting.portal)()
+            over.set()
+
+        resting.run(set_default_tokens(1))
+        lender = resting.loop.create_task(asyncify(lends)())
+        resting.run(until_it_is_abandoned())
+        assert not over.is_set()
+        gate.leave.set()
+        assert over.wait(WAIT_S)
+        resting.run(lender)
 
 
 class RestingPortal:

@@ -60,6 +60,24 @@ def test_value_error_and_context(backend: str) -> None:
     assert error.__context__ is None
 
 
+def test_what_the_coroutine_was_handling_stays_the_context_of_its_exception() -> None:
+    """An exception keeps the one that its coroutine was handling, not the one that its caller is. proves: S2"""
+    handled, error = KeyError("handled"), ValueError("error")
+
+    async def fails() -> None:
+        try:
+            raise handled
+        finally:
+            raise error
+
+    try:
+        raise RuntimeError("being handled by the caller")
+    except RuntimeError:
+        with pytest.raises(ValueError, match="error"):
+            syncify(fails)()
+    assert error.__context__ is handled
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_stopped_portal_refuses(backend: str) -> None:
     """Once its portal was stopped, a call is refused, wrapped before or after. proves: S4"""

@@ -6,7 +6,10 @@ import asyncio
 import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -87,14 +90,15 @@ def test_waiters_whose_turn_comes_when_their_loop_is_closed_are_passed_over(loop
     assert ([future.done() for future in lost], limiter.borrowed_tokens) == ([False, False], 0)
 
 
+@pytest.mark.parametrize("looks_every_s", [0.01, 0.0], ids=["before it looks", "after it has looked"])
 def test_behind_a_loop_that_is_closed_with_a_token_just_given_the_next_is_served(
-    loops: list[asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+    loops: list[asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch, looks_every_s: float
 ) -> None:
     """A token that was given to a task whose loop is closed before it hears of that goes to the one who waits behind.
 
     proves: A3, A11
     """
-    monkeypatch.setattr(_turnstile, "HEALTH_CHECK_S", 0.01)
+    monkeypatch.setattr(_turnstile, "HEALTH_CHECK_S", looks_every_s)
     limiter, gate, (here, other) = CapacityLimiter(1), Gate(), loops
     kept = [begin(other, asyncify(gate, limiter=limiter)), begin(other, asyncify(int, limiter=limiter))]
     waits = begin(here, asyncify(int, limiter=limiter))
@@ -107,6 +111,34 @@ def test_behind_a_loop_that_is_closed_with_a_token_just_given_the_next_is_served
     other.close()
     assert end(here, waits) == [0]
     assert (kept[1].done(), limiter.borrowed_tokens) == (False, 0)
+
+
+def test_one_who_waited_on_a_loop_that_is_closed_is_let_go(loops: list[asyncio.AbstractEventLoop]) -> None:
+    """When the limiter has let go of a task whose loop was closed over it, nobody keeps its arguments. proves: A10, A11"""
+    limiter, (here, other) = CapacityLimiter(1), loops
+    argument = Argument()
+    kept = weakref.ref(argument)
+
+    async def hold() -> None:
+        limiter.acquire_on_behalf_of_nowait("another user")
+
+    async def give_back() -> None:
+        with suppress(RuntimeError):  # the limiter tells a task whose loop is closed
+            limiter.release_on_behalf_of("another user")
+
+    here.run_until_complete(hold())
+    lost = begin(other, partial(asyncify(id, limiter=limiter), argument))
+    other.close()
+    waits = begin(here, asyncify(int, limiter=limiter))
+    here.run_until_complete(give_back())
+    del lost, argument
+    gc.collect()
+    assert end(here, waits) == [0]
+    assert kept() is None
+
+
+class Argument:
+    """It can be referred to weakly."""
 
 
 @pytest.mark.parametrize("how", ["cancelled", "as it looks around"])
