@@ -35,7 +35,7 @@ test: $(READY)  ## the test suite
 TOGETHER = $(MAKE) --no-print-directory --jobs 3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 # The README's own command is the first of them. The last run is alone, and its closing line is the gate's.
-check: $(READY)  ## everything that the gate asks for, in about fifteen minutes on two cores
+check: $(READY)  ## everything that the gate asks for: some twenty minutes on two cores
 	@$(TOGETHER) test lint types typing-tests model-if-there compare-ours coverage $(OTHERS:%=test-%) dist-check docs explore-quick
 	@$(MAKE) --no-print-directory test-lowest
 
