@@ -79,6 +79,42 @@ else:
     ).expect(f"child True {WORKS} 1", f"parent 1 {WORKS}")
 
 
+def test_fork_while_a_default_portal_is_waited_for_that_another_thread_starts() -> None:
+    """In the child, where that portal never gets ready, the one who waited for it gets a new one, too. proves: P2"""
+    run_program(
+        PROGRAM
+        + """
+from gllm_core.concurrency._portal_thread import PortalThread
+main, wait_ready = PortalThread._main, PortalThread.wait_ready
+begun, go = threading.Event(), threading.Event()
+async def begins_late(server):
+    begun.set()
+    go.wait()
+    await main(server)
+def forks(server):
+    if threading.current_thread() is threading.main_thread():
+        PortalThread.wait_ready, PortalThread._main = wait_ready, main
+        children.append(os.fork())
+        if children[-1]:
+            go.set()
+        else:
+            seen.append(get_default_portal())
+    return wait_ready(server)
+children, seen = [], []
+PortalThread.wait_ready, PortalThread._main = forks, begins_late
+threading.Thread(target=get_default_portal).start()
+begun.wait()
+seen.append(get_default_portal())
+if children[-1]:
+    os.waitpid(children[-1], 0)
+    say("parent", len(seen), works())
+else:
+    say("child", seen[0] is seen[1], works())
+""",
+        options=FORK_BESIDE_THREADS,
+    ).expect(f"child True {WORKS}", f"parent 1 {WORKS}")
+
+
 def test_fork_while_an_older_default_portal_is_taken_for_the_newest() -> None:
     """As a thread that was held up makes it look: the parent finds the newest, and the child its own. proves: P1, P2"""
     run_program(

@@ -33,6 +33,7 @@ class PortalThread:
         self._unclaimed = [None]
         self._ready = Latch()
         self._error: BaseException | None = None
+        self._inherited = False
         self.starter: int | None = threading.get_ident()
         self.successor: dict[None, PortalThread] = {}
         self.portal: BlockingPortal | None = None
@@ -91,7 +92,8 @@ class PortalThread:
     @property
     def was_given_up(self) -> bool:
         """Whether what kept it from being started says nothing of the next one: Ctrl-C in its starter, or a fork."""
-        return self._ready.is_set() and self.dispatcher is None and not isinstance(self._error, Exception)
+        gone = self._ready.is_set() and self.dispatcher is None
+        return gone and (self._inherited or not isinstance(self._error, Exception))
 
     def wait_ready(self) -> Dispatcher:
         """The dispatcher, once it takes calls.
@@ -113,6 +115,7 @@ class PortalThread:
 
     def inherit(self) -> None:
         """In a forked child: whoever waits here (a fork in a signal handler) must not wait for a thread of the parent."""
+        self._inherited = True
         self._error = PortalNotRunningError("the portal belongs to the parent process")
         self._unclaimed = []
         self._ready = Latch()
