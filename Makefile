@@ -4,6 +4,9 @@ VENV   := .venv
 RUN    := $(VENV)/bin/
 READY  := $(VENV)/.installed
 
+# Compiled modules are kept, whatever the environment says of them: hundreds of tests start an interpreter, and would compile the library anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 # What the matrix covers beside $(PYTHON), which is the oldest one supported.
 OTHERS := 3.12 3.13
 PYENV_ROOT ?= $(shell pyenv root 2>/dev/null || echo $(HOME)/.pyenv)
