@@ -1,4 +1,4 @@
-"""Syncified calls: first use, stop, close, crash, exit, re-entrance, foreign portals."""
+"""Syncified calls: first use, stop, close, crash, re-entrance, foreign portals."""
 
 from __future__ import annotations
 
@@ -260,34 +260,6 @@ def health_check_comes_first() -> None:
         call = syncify(_one_more)
         assert call(0) == 1
     assert call(1) == 2
-
-
-@scenario(*PORTAL, actors=3)
-def call_against_exit() -> None:
-    """The interpreter's exit shuts the portals down while a call comes."""
-    from gllm_core.concurrency import PortalNotRunningError, _portal, syncify
-
-    with calm():
-        once = syncify(_one_more)
-        assert once(0) == 1
-
-    def call() -> None:
-        with contextlib.suppress(PortalNotRunningError, CancelledError):
-            assert once(1) == 2
-
-    together(call, _portal.portals.shut_down)
-
-
-@scenario(*PORTAL, actors=3, quick=True)
-def first_use_against_exit() -> None:
-    """The same where the call is the first of all."""
-    from gllm_core.concurrency import PortalNotRunningError, _portal, syncify
-
-    def call() -> None:
-        with contextlib.suppress(PortalNotRunningError, CancelledError):
-            assert syncify(_one_more)(1) == 2
-
-    together(call, _portal.portals.shut_down)
 
 
 @scenario(*CALL, faults=["wake-up"], preemptions=2, quick=True)

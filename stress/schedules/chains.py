@@ -15,7 +15,7 @@ from anyio.from_thread import start_blocking_portal
 
 from gllm_core.concurrency.testing.explore import calm
 
-from .model import scenario, together
+from .model import ends, scenario, together
 
 
 async def _one_more(x: int) -> int:
@@ -98,15 +98,6 @@ def _call_first(call: Callable[[], object], name: str) -> None:
     _threads.OwnThread._set_ident = call_first  # type: ignore[attr-defined] # of the copy that this schedule has
 
 
-def _ends(call: Callable[[], object]) -> None:
-    """A *call* that does not wait for itself. One that does looks after its portal now and then, for ever."""
-    thread = threading.Thread(target=call, name="caller")
-    with calm():
-        thread.start()
-    thread.join(60)  # virtual
-    assert not thread.is_alive(), "loops wait for each other"
-
-
 @scenario("_errors", actors=3)
 def call_in_the_first_steps_of_a_thread_that_attaches() -> None:
     """The first steps of a thread that reaches for a foreign portal call to the loop that waits for them: a reserve portal."""
@@ -128,7 +119,7 @@ def call_in_the_first_steps_of_a_thread_that_attaches() -> None:
         call = syncify(_one_more, portal=portal)
         _portal.ask_portal_to_start = lambda *_: False  # as on trio; of the copy that this schedule has
         _call_first(lambda: results.append(syncify(_one_more)(1)), "gllm-portal-attach")
-        _ends(syncify(outer))
+        ends(syncify(outer))
         assert results == [2]
         stack.enter_context(calm())
 
@@ -150,7 +141,7 @@ def call_in_the_first_steps_of_the_default_portal() -> None:
             call = syncify(_one_more, portal=portal)
             call(0)
         _call_first(lambda: results.append(call(1)), "gllm-default-portal")
-        _ends(syncify(outer, portal=portal))
+        ends(syncify(outer, portal=portal))
         assert results == [2]
         stack.enter_context(calm())
 
@@ -169,7 +160,7 @@ def call_in_the_first_steps_of_a_reserve_portal() -> None:
     with calm():
         syncify(_one_more)(1)
     _call_first(lambda: results.append(syncify(_one_more)(1)), "gllm-reserve-portal-0")
-    _ends(syncify(outer))
+    ends(syncify(outer))
     assert results == [2]
 
 
@@ -200,7 +191,7 @@ def call_between_two_jobs() -> None:
             return below()
 
         _threadcall.ThreadCall.work = call_first  # type: ignore[method-assign] # of the copy that this schedule has
-        _ends(syncify(outer))
+        ends(syncify(outer))
         assert results == [2]
         stack.enter_context(calm())
 
@@ -224,12 +215,12 @@ def call_from_a_worker_to_the_loop_that_waits_for_it() -> None:
         async def outer() -> int:
             return below()
 
-        _ends(syncify(outer))
+        ends(syncify(outer))
         stack.enter_context(calm())
 
 
 @scenario("_chain", actors=3)
-def call_in_the_context_of_one_that_ends() -> None:
+def call_in_the_context_of_one_thatends() -> None:
     """A context copied below a call that blocks its loop is an ordinary one as soon as that call is over."""
     from gllm_core.concurrency import get_default_portal, syncify
 

@@ -12,8 +12,9 @@ from anyio.from_thread import start_blocking_portal
 
 from gllm_core.concurrency.testing.explore import become_child, calm
 
+from .calls import _loop_here
 from .forks import _check_child
-from .model import scenario
+from .model import ends, scenario
 
 
 async def _one_more(x: int) -> int:
@@ -76,6 +77,34 @@ def fork_by_the_one_who_waits_for_an_answer() -> None:
     with calm():
         assert forked
         _check_child()
+
+
+@scenario("_portal", "_dispatch", preemptions=2)
+def fork_on_the_thread_of_a_foreign_portal() -> None:
+    """In the child, the portal on whose thread it was forked is refused, however far another thread's first call there was."""
+    from gllm_core.concurrency import PortalNotRunningError, syncify
+
+    def fork() -> None:
+        become_child()
+        with calm():
+            checker = threading.Thread(target=check)  # as what a callback raises is its loop's
+            checker.start()
+            checker.join()
+
+    def check() -> None:
+        ends(refused)
+        _check_child()
+
+    def refused() -> None:
+        with contextlib.suppress(PortalNotRunningError):
+            raise AssertionError(f"a portal of the parent answered {call(1)}")
+
+    with calm():
+        owned = start_blocking_portal()  # and never left: the child has no such thread
+        portal = owned.__enter__()
+        call = syncify(_one_more, portal=portal)
+        portal.call(_loop_here).call_soon_threadsafe(fork)
+    call(0)
 
 
 @scenario("_chain", "_threadcall", "_workers", actors=4)

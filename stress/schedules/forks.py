@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio
@@ -13,7 +15,7 @@ import anyio.to_thread
 
 from gllm_core.concurrency.testing.explore import become_child, calm
 
-from .model import scenario
+from .model import ends, scenario
 
 
 async def _one_more(x: int) -> int:
@@ -53,6 +55,30 @@ def fork_against_first_use() -> None:
     from gllm_core.concurrency import syncify
 
     _fork_beside(lambda: syncify(_one_more)(1), bool)
+
+
+@contextlib.contextmanager
+def _policy_to_be_made() -> Iterator[None]:
+    """Inside, asyncio has not made its policy yet. It keeps that in its module, with the lock that guards its making."""
+    module = vars(asyncio.events)
+    before = module["_event_loop_policy"], module["_lock"]
+    module["_event_loop_policy"], module["_lock"] = None, threading.RLock()
+    try:
+        yield
+    finally:
+        module["_event_loop_policy"], module["_lock"] = before
+
+
+@scenario("_anyio_internals", "asyncio.events", preemptions=2, quick=True)
+def fork_against_the_policy() -> None:
+    """A fork while another thread has asyncio make its policy, which it does under a lock: the child has both."""
+    with calm():
+        from gllm_core.concurrency import syncify
+
+        call = syncify(_one_more)
+        call(1)
+    with _policy_to_be_made():  # as the first `asyncio.run` does
+        _fork_beside(vars(asyncio.events)["_init_event_loop_policy"], lambda: ends(lambda: call(1)))
 
 
 @scenario("_dispatch", "_call", "_loops", "_portal", quick=True)
@@ -150,8 +176,6 @@ def fork_against_a_foreign_portal() -> None:
 @scenario("_carrier_thread", "_carrier_thread_steps", "_workers")
 def fork_in_mid_stream() -> None:
     """A fork while another thread's stream produces: the child can begin its own."""
-    from collections.abc import Iterator
-
     from gllm_core.concurrency import asyncify, asyncify_iterator
 
     def items() -> Iterator[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -132,6 +132,53 @@ def cancellation_against_completion() -> None:
 def native_cancellation_against_completion() -> None:
     """The same for a task that is cancelled."""
     _cancel(lambda task, _: task.cancel(), cancellable=False)
+
+
+@scenario(*CALL, preemptions=2, quick=True)
+def native_cancellation_against_an_error() -> None:
+    """The same with a function that raises: whichever comes first, the cancellation is not lost over the error."""
+    from gllm_core.concurrency import asyncify
+
+    def fail() -> None:
+        raise ValueError
+
+    async def main() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().call_soon(task.cancel)
+        try:
+            await asyncify(fail)()
+        except asyncio.CancelledError:
+            assert task.uncancel() == 0
+        assert _free()
+
+    with calm():
+        _warm_up()
+    anyio.run(main)
+
+
+@scenario(*CALL, "_asyncify", preemptions=2, quick=True)
+def cancellation_against_a_token() -> None:
+    """The wait for a token is cancelled as the function that has it returns: no call stays in sight, and the token is free."""
+    from gllm_core.concurrency import asyncify, in_flight
+
+    async def wait(call: Callable[[], Awaitable[int]]) -> None:
+        with anyio.CancelScope() as scope:
+            asyncio.get_running_loop().call_soon(scope.cancel)
+            await call()
+
+    async def main() -> None:
+        limiter = anyio.CapacityLimiter(1)
+        call = asyncify(int, limiter=limiter)
+        async with anyio.create_task_group() as group:
+            group.start_soon(call)
+            group.start_soon(wait, call)
+        assert in_flight() == ()
+        assert limiter.borrowed_tokens == 0
+
+    with calm():
+        _warm_up()
+    anyio.run(main)
 
 
 @scenario(*CALL, preemptions=2, quick=True)

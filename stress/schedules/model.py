@@ -75,3 +75,12 @@ def together(*functions: Callable[[], object]) -> None:
     mine()
     for thread in threads:
         thread.join()
+
+
+def ends(call: Callable[[], object]) -> None:
+    """A *call* that ends. One that waits for what never comes looks about now and then, for ever, which is no deadlock."""
+    thread = threading.Thread(target=call, name="caller")
+    with calm():
+        thread.start()
+    thread.join(60)  # virtual
+    assert not thread.is_alive(), "the call never ends"
