@@ -111,7 +111,7 @@ def judge(output: str) -> tuple[str, int, bool]:
     errors = re.search(r"errors: (\d+)", output)
     if states is None or errors is None:
         return f"no verdict: {output.strip()[-200:]}", 0, False
-    found = re.search(r"^pan:\d+: (.{,60}).*$", output, re.MULTILINE)
+    found = re.search(r"^pan:\d+: (.+)$", output, re.MULTILINE)
     early = re.search(r"max search depth too small|out of memory|Search not completed|reached -DMEMLIM|aborting", output)
     if errors[1] != "0":
         says = re.sub(r" \(at depth \d+\)?.*$", "", found[1]) if found else "an error"

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TextIO
 from zipfile import ZipFile
 
 from gllm_core.concurrency.testing._farm import LostError, Workers, cluster, processes
@@ -78,9 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             campaign.run(workers, progress)
     except KeyboardInterrupt:
         print(report.table(campaign.all), "\nstopped; nothing is known of what was still running", file=sys.stderr)
+        _tell_findings(campaign, sys.stderr)
         return STOPPED
     except LostError as error:
         print(report.table(campaign.all), f"\ngiven up: {error}", file=sys.stderr)
+        _tell_findings(campaign, sys.stderr)
         return FOUND
     return _conclude(campaign, asked.json, time.monotonic() - began)
 
@@ -111,12 +114,17 @@ def _workers(stack: ExitStack, asked: argparse.Namespace) -> AbstractContextMana
     return cluster(asked.scheduler, archive)
 
 
+def _tell_findings(campaign: Campaign, to: TextIO) -> None:
+    for explored in campaign.all:
+        if explored.failed:
+            print(f"\n{report.failure(explored)}", file=to)
+
+
 def _conclude(campaign: Campaign, file: Path | None, seconds: float) -> int:
     bad = [explored for explored in campaign.all if explored.failed]
     status = HUNG if any(explored.hang is not None for explored in bad) else FOUND if bad else GOOD
     print(f"\n{report.table(campaign.all)}\n{report.summary(campaign, seconds)}")
-    for explored in bad:
-        print(f"\n{report.failure(explored)}")
+    _tell_findings(campaign, sys.stdout)
     if file is not None:
         file.write_text(report.as_json(campaign, seconds, status))
     print({GOOD: "\nnothing found", FOUND: "\nFOUND", HUNG: "\nHUNG"}[status])

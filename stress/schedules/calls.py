@@ -324,7 +324,7 @@ def reentrant_call_beside_another() -> None:
     assert results == [2, 2]
 
 
-@scenario("_portal", "_portal_thread", "_reserve", preemptions=1, quick=True)
+@scenario("_portal", "_portal_thread", "_reserve", preemptions=2, quick=True)
 def lease_of_reserve_portals() -> None:
     """Two chains lease and give back reserve portals: no two have the same one at once, and no more are made than needed."""
     from gllm_core.concurrency import _portal
@@ -376,7 +376,7 @@ def two_loops_that_call_each_other() -> None:
         two.close()
 
 
-@scenario("_snapshot", "_registry", "_dispatch", "_call", preemptions=1, quick=True)
+@scenario("_snapshot", "_registry", "_dispatch", "_call", actors=3, quick=True)
 def snapshot_of_calls_in_flight() -> None:
     """Calls in flight are looked at while one begins and ends: what is seen is whole, and afterwards there is none."""
     from gllm_core.concurrency import in_flight, syncify

@@ -39,7 +39,7 @@ def two_claims_on_one_call() -> None:
     assert sorted(won) == [False, True]
 
 
-@scenario("_dispatch")
+@scenario("_dispatch", actors=3)
 def call_taken_back_against_the_end() -> None:
     """A caller finds the default portal stopped as its end buries what is left: the call runs on the next one."""
     from gllm_core.concurrency import get_default_portal, syncify

@@ -22,7 +22,7 @@ async def _one_more(x: int) -> int:
     return x + 1
 
 
-@scenario("_portal", "_portal_thread")
+@scenario("_portal", "_portal_thread", actors=3)
 def fork_by_the_one_who_looks_for_the_default_portal() -> None:
     """In the child, the handler that forked and what it interrupted get one default portal, whoever starts the parent's."""
     from gllm_core.concurrency import get_default_portal
@@ -47,7 +47,7 @@ def fork_by_the_one_who_looks_for_the_default_portal() -> None:
         _check_child()
 
 
-@scenario("_dispatch", "_call")
+@scenario("_dispatch", "_call", preemptions=2)
 def fork_by_the_one_who_waits_for_an_answer() -> None:
     """In the child, a call that waits for the parent's answer ends, however far that had come."""
     from gllm_core.concurrency import PortalNotRunningError, _call, syncify

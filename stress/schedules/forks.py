@@ -49,7 +49,7 @@ def _check_child() -> None:
     assert anyio.run(asyncify(lambda: 4)) == 4
 
 
-@scenario("_portal", "_portal_thread", "_dispatch", "_anyio_internals")
+@scenario("_portal", "_portal_thread", "_dispatch", "_anyio_internals", actors=3)
 def fork_against_first_use() -> None:
     """A fork while another thread makes the first call."""
     from gllm_core.concurrency import syncify
@@ -81,7 +81,7 @@ def fork_against_the_policy() -> None:
         _fork_beside(vars(asyncio.events)["_init_event_loop_policy"], lambda: ends(lambda: call(1)))
 
 
-@scenario("_dispatch", "_call", "_loops", "_portal", quick=True)
+@scenario("_dispatch", "_call", "_loops", "_portal", actors=3, quick=True)
 def fork_against_a_call() -> None:
     """A fork while another thread calls on a portal that runs."""
     from gllm_core.concurrency import syncify
@@ -92,7 +92,7 @@ def fork_against_a_call() -> None:
     _fork_beside(lambda: call(1), bool)
 
 
-@scenario("_workers", "_threadcall", "_blocking", "_delivery", "_asyncify")
+@scenario("_workers", "_threadcall", "_blocking", "_delivery", "_asyncify", actors=3)
 def fork_against_a_function() -> None:
     """A fork while another thread's loop has a function done."""
     from gllm_core.concurrency import asyncify
@@ -125,7 +125,7 @@ def fork_against_a_token() -> None:
     other.join()
 
 
-@scenario("_portal", "_portal_thread", "_dispatch")
+@scenario("_portal", "_portal_thread", "_dispatch", actors=3)
 def fork_against_stop() -> None:
     """A fork while the default portal is stopped by another thread, and replaced."""
     from gllm_core.concurrency import get_default_portal, syncify
@@ -142,7 +142,7 @@ def fork_against_stop() -> None:
     _fork_beside(replace, bool)
 
 
-@scenario("_dispatch", "_call", quick=True)
+@scenario("_dispatch", "_call", actors=3, quick=True)
 def fork_against_a_foreign_portal() -> None:
     """A fork while another thread calls on a portal of the user's: in the child, that is refused at once."""
     from anyio.from_thread import start_blocking_portal
@@ -173,7 +173,7 @@ def fork_against_a_foreign_portal() -> None:
     _fork_beside(lambda: call(1), in_child)
 
 
-@scenario("_carrier_thread", "_carrier_thread_steps", "_workers")
+@scenario("_carrier_thread", "_carrier_thread_steps", "_workers", actors=3)
 def fork_in_mid_stream() -> None:
     """A fork while another thread's stream produces: the child can begin its own."""
     from gllm_core.concurrency import asyncify, asyncify_iterator
@@ -193,7 +193,7 @@ def fork_in_mid_stream() -> None:
     _fork_beside(lambda: anyio.run(consume), in_child)
 
 
-@scenario("_dispatch", "_call", "_carrier_task", "_carrier_task_steps")
+@scenario("_dispatch", "_call", "_carrier_task", "_carrier_task_steps", actors=3)
 def fork_in_mid_async_stream() -> None:
     """A fork while another thread's stream is produced on the default portal: the child can begin its own."""
     from collections.abc import AsyncIterator

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from harness.test_stress import broken_copy
 
@@ -17,25 +19,29 @@ LIMIT_S = 200
 
 
 PLANTED = """
-import sys
+import signal, sys
 import schedules.__main__ as command
 from harness import campaign_scenarios
 from schedules.model import SCENARIOS, Scenario
 
 for planted in (campaign_scenarios.waits_for_something_real, campaign_scenarios.sound):
     SCENARIOS[planted.__name__] = Scenario(planted)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 sys.exit(command.main())
 """
 """The command with two scenarios more."""
 
 
+def environment(*path: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": os.pathsep.join(map(str, path))}
+
+
 def run(command: list[str] | str, *path: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": os.pathsep.join(map(str, path))}
     return subprocess.run(
         command,
         shell=isinstance(command, str),
         cwd=STRESS,
-        env=environment,
+        env=environment(*path),
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
@@ -89,6 +95,23 @@ def test_hang(tmp_path: Path) -> None:
     assert re.search(r"^sound +EXHAUSTED ", ran.stdout, re.MULTILINE)
     assert "select.select([read], [], [])" in ran.stdout
     assert ran.stdout.endswith("HUNG\n")
+
+
+def test_stopped() -> None:
+    """Ctrl-C ends it with the table and with what was found by then, status 130."""
+    names = ["waits_for_something_real", "call_against_stop"]  # the latter has more to do than there is time
+    command = [sys.executable, "-c", PLANTED, *names, "--preemptions", "5", "--limit", "5", "--jobs", "2"]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=STRESS, env=environment(STRESS, TESTS), **pipes) as process:
+        try:
+            assert any("waits_for_something_real: HUNG" in line for line in process.stdout or ())
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=LIMIT_S)
+        finally:
+            process.kill()
+    assert process.returncode == 130, told
+    assert "stopped; nothing is known of what was still running" in told
+    assert "select.select([read], [], [])" in told
 
 
 def test_arguments() -> None:

@@ -120,7 +120,7 @@ def copy_to(folder: Path) -> None:
 
 def run(look: Look, folder: Path) -> tuple[bool | None, str]:
     """Whether *look* finds something in *folder*, or, if it was no look at all, None; and what it says."""
-    environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1", "GLLM_TESTS_WAIT_S": "10"}
+    environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "", "GLLM_TESTS_WAIT_S": "10"}
     try:
         done = subprocess.run(
             look.command,
