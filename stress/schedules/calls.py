@@ -60,7 +60,7 @@ def first_use_by_two() -> None:
     assert portals[0] is portals[1]
 
 
-@scenario(faults=["start"], quick=True)
+@scenario("_portal", "_portal_thread", faults=["start"], preemptions=2, quick=True)
 def first_use_without_threads() -> None:
     """No thread can be started for the portal, or later for a caller."""
     from gllm_core.concurrency import PortalNotRunningError, syncify
@@ -240,7 +240,7 @@ def call_against_one_who_cancels_all_tasks() -> None:
     together(lambda: loop.call_soon_threadsafe(cancel_all), call_once)
 
 
-@scenario("_dispatch", faults=["timeout"])
+@scenario("_dispatch", faults=["timeout"], preemptions=2)
 def health_check_against_crash() -> None:
     """The same where the caller looks after the portal in the middle of it."""
     with calm():
@@ -251,7 +251,7 @@ def health_check_against_crash() -> None:
         assert call(1) == 2
 
 
-@scenario("_dispatch", "_call", faults=["timeout"])
+@scenario("_dispatch", "_call", faults=["timeout"], preemptions=2)
 def health_check_comes_first() -> None:
     """Each wait of a call looks after its portal before the answer comes, once."""
     from gllm_core.concurrency import syncify
