@@ -175,6 +175,8 @@ figures: $(READY)  ## run what the page about verification shows, and keep it in
 	$(RUN)python docs/site/keep.py soak build/soak.json
 	$(MAKE) --no-print-directory explore JSON=build/explore.json
 	$(RUN)python docs/site/keep.py explore build/explore.json
+	$(MAKE) --no-print-directory explore PCT=5000 JSON=build/samples.json
+	$(RUN)python docs/site/keep.py samples build/samples.json
 
 docs-check: docs  ## the site's links and anchors; each page in a headless Chromium, desktop and phone, light and dark
 	$(call limit,300) $(DOCS)/bin/python docs/site/check.py build/docs

@@ -39,9 +39,10 @@ def _explored(kept: dict[str, Any]) -> str:
     total = sum(each["schedules"] for each in found)
     failed = sum(each["finding"] is not None or each["hang"] is not None or each["died"] is not None for each in found)
     exhausted = sum(each["verdict"] == "EXHAUSTED" for each in found)
+    bounded = f"{exhausted} were exhausted within their bound, " if exhausted else ""
     said = (
         f"{total:,} schedules of {len(found)} explorations in {kept['seconds']:.0f} s, seed {found[0]['seed']}. "
-        f"{exhausted} were exhausted within their bound, {failed} failed."
+        f"{bounded}{failed} failed."
     )
     return _taken(kept, said) + _table(("scenario", "bound", "verdict", "schedules", "scheduling points"), rows, 3)
 
