@@ -5,17 +5,15 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import platform
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import peers, report
+from . import peers, record, report
 from .bars import Results, needed, verdicts
 from .child import ChildError, can_pin, measured, soaked
-from .model import SETTINGS, Result, Setting
+from .model import SETTINGS, Setting
 from .workloads import NEEDS, WORKLOADS
 
 SMOKE_FREE = ("syncify", "asyncify")
@@ -91,24 +89,15 @@ def _write(file: Path, results: Results, versions: dict[str, str | None], soak: 
     """Put this run beside those that *file* has of other Pythons, and of other workloads on this one."""
     runs: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     before = runs.get(platform.python_version(), {"results": [], "soak": None})
-    earlier = [Result(**found) for found in before["results"]]
-    results = {**{(result.workload, result.setting): result for result in earlier}, **results}
+    results = {**{(result.workload, result.setting): result for result in record.results_of(before)}, **results}
     runs[platform.python_version()] = {
-        "taken": datetime.now(UTC).isoformat(timespec="seconds"),
-        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "load": round(os.getloadavg()[1], 1),
+        **record.header(),
         "versions": versions,
         "bars": [dataclasses.asdict(verdict) for verdict in verdicts(results)],
         "soak": soak or before["soak"],
-        "results": [_rounded(dataclasses.asdict(result)) for result in results.values()],
+        "results": record.figures(results.values()),
     }
     file.write_text(json.dumps(dict(sorted(runs.items())), indent=1) + "\n")
-
-
-def _rounded(result: dict[str, Any]) -> dict[str, Any]:
-    """Four digits are more than a measurement has."""
-    per_call = {name: [float(f"{cost:.4g}") for cost in costs] for name, costs in result["per_call"].items()}
-    return {**result, "per_call": per_call}
 
 
 if __name__ == "__main__":

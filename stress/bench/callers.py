@@ -53,9 +53,9 @@ def callers(stack: ExitStack, func: CoroutineFunction, backend: Backend = "async
     found.append(Caller("run_coroutine_threadsafe", "peer", lambda: asyncio.run_coroutine_threadsafe(func(), loop).result()))
     if backend == "asyncio":
         found += _packages(func, loop, portal)
-    found.append(Caller("floor: call_soon_threadsafe + lock", "floor", _wake_up(loop)))
+    found.append(Caller("floor: call_soon_threadsafe + lock", "floor", wake_up(loop)))
     if hasattr(os, "eventfd"):
-        found.append(Caller("floor: eventfd + lock", "floor", _wake_up_by_eventfd(stack, loop)))
+        found.append(Caller("floor: eventfd + lock", "floor", wake_up_by_eventfd(stack, loop)))
     return found
 
 
@@ -95,7 +95,7 @@ def _packages(func: CoroutineFunction, loop: asyncio.AbstractEventLoop, portal: 
         yield Caller("synchronicity", "peer", synchronicity.Synchronizer().create_blocking(func))
 
 
-def _wake_up(loop: asyncio.AbstractEventLoop) -> Sync:
+def wake_up(loop: asyncio.AbstractEventLoop) -> Sync:
     """The least that a call into a loop needs: wake it, and be woken. No coroutine, no context, no value, no safety."""
     of_thread = threading.local()
 
@@ -111,7 +111,7 @@ def _wake_up(loop: asyncio.AbstractEventLoop) -> Sync:
     return call
 
 
-def _wake_up_by_eventfd(stack: ExitStack, loop: asyncio.AbstractEventLoop) -> Sync:
+def wake_up_by_eventfd(stack: ExitStack, loop: asyncio.AbstractEventLoop) -> Sync:
     """The same, where the system lets a loop watch a counter. For one calling thread at a time."""
     number = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
     doorbell = threading.Lock()

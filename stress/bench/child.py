@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from . import clocks
-from .model import Result, Setting
+from .model import Result, Setting, Workload
+from .profile.ladders import LADDERS, PROFILE
 from .rounds import take
 from .workloads import WORKLOADS
 
@@ -79,12 +80,18 @@ def _pin() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
+def _named(workload: str) -> Workload:
+    """One of the benchmark's, or a ladder of the profile: which has a name in front."""
+    ladder = LADDERS.get(workload.removeprefix(PROFILE)) if workload.startswith(PROFILE) else None
+    return WORKLOADS[workload] if ladder is None else ladder.workload
+
+
 def main() -> None:
     order = json.loads(sys.argv[1])
     if order["setting"] == "pinned":
         _pin()
     clocks.choose(order["setting"])
-    result = take(WORKLOADS[order["workload"]], order["setting"], order["seconds"], order["rounds"])
+    result = take(_named(order["workload"]), order["setting"], order["seconds"], order["rounds"])
     print(json.dumps(asdict(result)))
 
 

@@ -12,10 +12,11 @@ import threading
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from . import clocks
 from .awaiters import Awaiter, awaiters
-from .model import Candidate, Workload
+from .model import Candidate, Role, Workload
 
 IMPORT_OURS = """
 import anyio, anyio.from_thread, anyio.to_thread, time
@@ -39,29 +40,43 @@ print(time.CLOCK() - started)
 """
 
 
-def _import_s(program: str, environment: dict[str, str], n: int) -> float:
+def import_s(program: str, environment: dict[str, str], n: int) -> float:
+    """What *n* fresh interpreters say that *program*'s import took, together."""
     run = functools.partial(subprocess.run, capture_output=True, check=True, env=environment)
     program = program.replace("CLOCK", clocks.name())
     return sum(float(run([sys.executable, "-c", program]).stdout) for _ in range(n))
 
 
 @contextmanager
-def imports() -> Iterator[list[Candidate]]:
-    """With compiled modules, as an installed package has them, whatever this environment says of writing such files."""
+def compiled_modules() -> Iterator[dict[str, str]]:
+    """An environment with compiled modules, as an installed package has them, whatever this one says of writing such files."""
     with tempfile.TemporaryDirectory() as compiled:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        environment["PYTHONPYCACHEPREFIX"] = compiled
+        yield environment | {"PYTHONPYCACHEPREFIX": compiled}
+
+
+@contextmanager
+def imports() -> Iterator[list[Candidate]]:
+    programs: dict[str, tuple[Role, str]] = {
+        "import ours, anyio being there": ("ours", IMPORT_OURS),
+        "import anyio": ("floor", IMPORT_ANYIO),
+        "import asyncio, anyio being there": ("floor", IMPORT_ASYNCIO),
+    }
+    with compiled_modules() as environment:
         yield [
-            Candidate(name, role, functools.partial(_import_s, program, environment))
-            for name, role, program in (
-                ("import ours, anyio being there", "ours", IMPORT_OURS),
-                ("import anyio", "floor", IMPORT_ANYIO),
-                ("import asyncio, anyio being there", "floor", IMPORT_ASYNCIO),
-            )
+            Candidate(name, role, functools.partial(import_s, program, environment))
+            for name, (role, program) in programs.items()
         ]
 
 
-async def _bytes_in_flight(awaiter: Awaiter, gate: threading.Event, n: int) -> float:
+class Gate(Protocol):
+    """Keeps calls in flight while it is clear."""
+
+    def set(self) -> None: ...
+    def clear(self) -> None: ...
+
+
+async def bytes_in_flight(awaiter: Awaiter, gate: Gate, n: int) -> float:
     """Memory of Python objects (not of thread stacks) while *n* calls are in flight, their tasks included."""
     gate.set()
     await asyncio.gather(*(awaiter.call() for _ in range(200)))  # the threads are there
@@ -86,7 +101,7 @@ def memory() -> Iterator[list[Candidate]]:
     with asyncio.Runner() as runner:
 
         def measure(awaiter: Awaiter, n: int) -> float:
-            return runner.run(_bytes_in_flight(awaiter, gate, n))
+            return runner.run(bytes_in_flight(awaiter, gate, n))
 
         yield [
             Candidate(awaiter.name, awaiter.role, functools.partial(measure, awaiter))

@@ -1,4 +1,6 @@
-"""`python -m bench.page`: writes docs/performance.md, below its mark, and its figure, from docs/performance.json."""
+"""`python -m bench.page`: writes docs/performance.md, below its mark, and its figure, from what docs/ has of both:
+performance.json, the figures, and profile.json, the ladders.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,12 @@ from typing import Any
 
 from . import plot
 from .model import AGAIN, Result
+from .profile import tables
+from .record import results_of
 
 DOCS = Path(__file__).parents[2] / "docs"
 MARK = "<!-- what follows is written by `make bench-page` -->"
 SETTING = {"pinned": "one core, CPU time", "free": "all cores, elapsed time"}
-
-
-def results_of(run: dict[str, Any]) -> list[Result]:
-    return [Result(**found) for found in run["results"]]
 
 
 def _table(head: list[str], rows: list[list[str]]) -> Iterator[str]:
@@ -81,7 +81,7 @@ def _soak(soak: dict[str, Any]) -> str:
     )
 
 
-def written(runs: dict[str, Any]) -> str:
+def written(runs: dict[str, Any], profile: dict[str, Any]) -> str:
     main = next((python for python in runs if runs[python]["soak"]), next(iter(runs)))
     run = runs[main]
     lines = ["", "## The bars", "", *_bars(runs)]
@@ -89,6 +89,7 @@ def written(runs: dict[str, Any]) -> str:
         lines.append(f"- Python {python}: {other['taken']}, {other['system']}, load {other['load']}; pinned, {_noise(other)}.")
     peers = ", ".join(f"{name} {version}" for name, version in run["versions"].items() if version)
     lines += ["", f"With {peers}.", ""]
+    lines += tables.section(profile)
     if run["soak"]:
         lines += ["## What stays", "", _soak(run["soak"]), ""]
     lines += [f"## Every workload, on Python {main}", ""]
@@ -101,12 +102,13 @@ def written(runs: dict[str, Any]) -> str:
 
 def main() -> int:
     runs: dict[str, Any] = json.loads((DOCS / "performance.json").read_text())
+    profile: dict[str, Any] = json.loads((DOCS / "profile.json").read_text())
     page = DOCS / "performance.md"
     said, mark, _ = page.read_text().partition(MARK)
     if not mark:
         print(f"{page} has no line {MARK}", file=sys.stderr)
         return 1
-    page.write_text(said + mark + "\n" + written(runs).rstrip() + "\n")
+    page.write_text(said + mark + "\n" + written(runs, profile).rstrip() + "\n")
     main_run = next((run for run in runs.values() if run["soak"]), next(iter(runs.values())))
     (DOCS / "performance.svg").write_text(plot.figure(results_of(main_run)))
     return 0

@@ -19,6 +19,8 @@ from .sync_workloads import at_once
 
 class _Entry:
     __slots__ = ("began_at", "thread_id")
+    began_at: float
+    thread_id: int
 
 
 def _enter_and_leave(n: int) -> float:

@@ -77,7 +77,7 @@ def _blocking_streams(loop: asyncio.AbstractEventLoop) -> Iterator[tuple[str, Ro
     yield "syncify_iterator", "ours", syncify_iterator(async_numbers)
     if synchronicity := peers.module("synchronicity"):
         yield "synchronicity", "peer", synchronicity.Synchronizer().create_blocking(async_numbers)
-    following = syncify(anext)  # type: ignore[arg-type, var-annotated] # an overloaded builtin
+    following: Callable[..., Any] = syncify(anext)  # an overloaded builtin
     yield "syncify, item by item", "peer", _item_by_item(lambda items: following(items, END))
     portal = get_default_portal()
     yield "BlockingPortal.call, item by item", "peer", _item_by_item(lambda items: portal.call(_next, items))
