@@ -140,7 +140,10 @@ bench: $(READY)  ## ratios against peers: pinned to one core, and free; PYTHONS=
 	cd stress && $(call limit,3600) ../$(RUN)python -m bench --soak --json ../docs/performance.json
 	@$(if $(PYTHONS),$(MAKE) --no-print-directory $(OTHERS:%=bench-%))
 
-.PHONY: bench-page measured $(OTHERS:%=bench-%)
+profile: $(READY)  ## where the time of a call goes, step by step, for each bar that is not met: some three minutes
+	cd stress && $(call limit,900) ../$(RUN)python -m bench.profile --json ../docs/profile.json
+
+.PHONY: profile bench-page measured $(OTHERS:%=bench-%)
 $(OTHERS:%=bench-%): bench-%:
 	@python="$(call find-python,$*)"; \
 	if [ -n "$$python" ]; then $(MAKE) --no-print-directory PYTHON="$$python" VENV=.venv-bench-$* GROUP=bench measured; \
@@ -149,7 +152,7 @@ $(OTHERS:%=bench-%): bench-%:
 measured: $(READY)
 	cd stress && $(call limit,1800) ../$(RUN)python -m bench --smoke --setting pinned --seconds 2 --rounds 25 --json ../docs/performance.json
 
-bench-page: $(READY)  ## the page about performance, and its figure, from what `make bench` has measured
+bench-page: $(READY)  ## the page about performance, and its figure, from what `make bench` and `make profile` have measured
 	cd stress && ../$(RUN)python -m bench.page
 
 bench-smoke: $(READY)  ## the figures with a bar, in under a minute

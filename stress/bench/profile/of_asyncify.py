@@ -61,11 +61,12 @@ async def _limiter() -> CapacityLimiter:
 
 
 LIMIT = """
-A thread is woken, and a loop: that is half of it, and the limit. Tokens, the context, the way back for the function and a
-thread of many are promised (A2, A3, A7, A12). What the whole call adds to the last step waits for nothing and asks nothing of the
-system: it is our own code, function calls in Python, on the thread of the loop. It is there so that no token and no outcome is
-lost, whatever is cancelled, interrupted or closed meanwhile (A3 to A6). asyncio.to_thread has no tokens, and leaves the
-function alone when its awaiter is cancelled. The bar is where the two are nearly even; only that last step can become cheaper.
+A thread is woken, and a loop: that is about half of it, and the limit. Tokens, the context, the way back for the function and
+a thread of many are promised (A2, A3, A7, A12). What the whole call adds to the last step waits for nothing and asks nothing
+of the system: it is our own code, function calls in Python, on the thread of the loop. It is there so that no token and no
+outcome is lost, whatever is cancelled, interrupted or closed meanwhile (A3 to A6). asyncio.to_thread has no tokens, and
+leaves the function alone when its awaiter is cancelled. The bar is where the two are nearly even; only that last step can
+become cheaper.
 """
 
 LADDERS = [

@@ -110,8 +110,8 @@ AnyIO (A3). A thread is hardly dearer here than a turn of the loop, as one wake-
 LIMITED_LIMIT = """
 A token goes from one call to the next by way of the loop, and a turn of the loop hands on four at most. Four threads of a pool
 each take the next function from a queue, without the loop; so the tasks, the tokens and a thread alone cost about what the
-pool does. What the whole call adds is, beside what it always adds, that loops in several threads may share the limiter
-(A3, A11), for which AnyIO's is not made: a lock, and a queue in front of AnyIO's own.
+pool does: that is the limit. What the whole call adds is much, and could become less. Beside what it always adds, loops in
+several threads may share the limiter (A3, A11), for which AnyIO's is not made: a lock, and a queue in front of AnyIO's own.
 """
 
 GROWTH_LIMIT = """

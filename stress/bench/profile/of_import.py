@@ -94,9 +94,9 @@ def _bar(result: Result) -> Figures:
 
 
 LIMIT = """
-To find and make the modules, and to read their code, takes most of what the bar allows, before a line of it has run. The
-modules are many, as each holds one idea. In one file they would be found at once; but to unmarshal that (beside the ladder)
-and to run it (what the last step adds) would still take more than the bar.
+To find and make the modules, and to read their code, takes most of what the bar allows, or all of it, before a line of it has
+run. The modules are many, as each holds one idea. In one file they would be found at once; but to unmarshal that (beside the
+ladder) and to run it (what the last step adds) would still take more than the bar.
 """
 
 LADDERS = [

@@ -22,9 +22,9 @@ follows it was measured with the ladder, beside it. `make profile` measures all 
 def show(ladder: Ladder, result: Result) -> None:
     print(f"\n{ladder.name}: {result.says} [pinned to one core; medians of {_rounds(result)} rounds]")
     head = _head(ladder, result)
-    print(f"  {'':<64}" + "".join(f"{column:>18}" for column in head))
+    print(f"  {'':<64}" + "".join(f"{column:>24}" for column in head))
     for row in rows(ladder, result):
-        cells = "".join(f"{cell:>18}" for cell in _cells(row, ladder, result))
+        cells = "".join(f"{cell:>24}" for cell in _cells(row, ladder, result))
         print(f"  {_label(row):<64}{cells}".rstrip(), flush=True)
     print(f"  noise: measured again, the whole takes {_more(noise(result), result)}")
 
