@@ -204,7 +204,7 @@ def steps() -> Iterator[list[Candidate]]:
         found["+ a look whether this thread may wait for that loop"] = _allowed_to_wait(loop, send, at_once)
         beside: dict[str, Sync] = {FLOOR: wake_up(loop)}
         if sys.version_info >= (3, 12):
-            beside["a task without a turn of its own, and all that is above it"] = _as_task_begun_at_once(loop, send, at_once)
+            beside["the steps up to the task, where that begins at once"] = _as_task_begun_at_once(loop, send, at_once)
         yield [
             Candidate("the whole call", "ours", functools.partial(one_after_another, syncify(at_once))),
             *(Candidate(name, "floor", functools.partial(one_after_another, call)) for name, call in found.items()),
@@ -216,8 +216,9 @@ LIMIT = """
 The floor that the bar is measured by makes no task. The task alone, with the turn of the loop that its first step is, costs
 about as much as a lock to and fro; it is promised, and so is the context (S3), so up to there nothing can be left out. What
 the whole call adds to the last step is what else is promised: it does not wait for a loop that is dead (S4), Ctrl-C reaches
-the coroutine (S6), the cancellation of whoever waits above does, too (S7), and a call that would wait for itself is found
-out (S8). The bar leaves hardly any room for that above the last step.
+the coroutine (S6), the cancellation of whoever waits above does, too (S7), and a call that would wait for itself is found out
+(S8). The bar leaves hardly any room for that above the last step. From Python 3.12 on, a task can begin at once, without that
+turn, and before those that were ready before it; this is not used.
 """
 
 LADDERS = [

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from contextvars import Context, copy_context
 from functools import partial
 from math import inf
 from typing import Any
 
-from anyio import CancelScope, CapacityLimiter, WouldBlock, current_effective_deadline
+from anyio import CancelScope, CapacityLimiter, WouldBlock
 from anyio.lowlevel import EventLoopToken, checkpoint, current_token
 
 from ..clocks import Async, Sync
@@ -213,9 +214,14 @@ def with_look(stack: ExitStack, loop: asyncio.AbstractEventLoop, func: Sync, lim
     """The same, if the awaiter has not been cancelled already."""
     further = with_way_back(stack, loop, func, limiter, cached_worker)
 
+    deadline: Callable[[], float] | None = None
+
     async def call() -> object:
+        nonlocal deadline
+        if deadline is None:
+            deadline = current_token().backend_class.current_effective_deadline
         task = asyncio.current_task(loop)
-        if current_effective_deadline() == -inf or (task is not None and task.cancelling()):
+        if deadline() == -inf or (task is not None and task.cancelling()):
             await checkpoint()
         return await further()
 
