@@ -162,7 +162,7 @@ async def test_what_the_function_was_handling_stays_the_context_of_its_exception
 
 async def test_stop_iteration_becomes_runtime_error() -> None:
     """`StopIteration`, which a coroutine cannot raise, becomes the cause of a `RuntimeError`. proves: A8"""
-    with pytest.raises(RuntimeError, match="StopIteration") as caught:
+    with pytest.raises(RuntimeError, match="'next' raised StopIteration") as caught:
         await asyncify(next)(iter(()))
     assert isinstance(caught.value.__cause__, StopIteration)
 

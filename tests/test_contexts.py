@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import CancelledError
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import Any
 
@@ -304,6 +305,48 @@ def test_a_portal_that_stops_in_a_scope_leaves_it(backend: Any, cancels: bool) -
     assert (kind, type(error)) == ("error", PortalNotRunningError)
     (thrown,) = recorder.thrown
     assert isinstance(thrown, PortalNotRunningError) or (cancels and not isinstance(thrown, Exception | None))
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_what_is_cancelled_as_it_is_entered_is_not_left(backend: Any) -> None:
+    """A portal that cancels what it runs, as it stops, ends an enter, and nothing else. proves: I3, S4"""
+    entering, left, ended = threading.Event(), list[object](), list[Any]()
+
+    class Endless:
+        async def __aenter__(self) -> None:
+            entering.set()
+            await anyio.sleep_forever()
+
+        async def __aexit__(self, *exc_info: object) -> None:
+            left.append(exc_info)
+
+    def enter(portal: BlockingPortal) -> None:
+        ended.append(outcome_of(syncify_context(Endless, portal=portal)().__enter__))
+
+    with start_blocking_portal(backend) as portal:
+        thread = threading.Thread(target=enter, args=(portal,))
+        thread.start()
+        assert entering.wait(WAIT_S)
+        portal.call(portal.stop, True)
+    thread.join(WAIT_S)
+    ((kind, error),) = ended
+    assert (kind, type(error), left) == ("error", CancelledError, [])
+
+
+class Refuses:
+    """A context manager that cannot be entered."""
+
+    async def __aenter__(self) -> None:
+        raise ValueError
+
+    async def __aexit__(self, *exc_info: object) -> None: ...
+
+
+def test_what_could_not_be_entered_is_let_go(deaths: Deaths) -> None:
+    """Who still holds the scope that could not be entered does not hold what was to be entered. proves: S12"""
+    context = syncify_context(lambda: deaths.watch(Refuses()))()
+    assert type(outcome_of(context.__enter__)[1]) is ValueError
+    assert deaths.all_soon()
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

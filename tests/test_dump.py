@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -217,6 +218,16 @@ os.waitpid(child, 0)
 def test_when_the_watch_reports(text: str | None, dev_mode: bool, seconds: float | None) -> None:
     """As the variable says; else after 30 s in development mode, and never outside of it. proves: dump"""
     assert _watch.seconds_wanted(text, dev_mode=dev_mode) == seconds
+
+
+def test_the_watch_asks_in_what_mode_the_interpreter_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Development mode is that of the interpreter. proves: dump"""
+    asked: list[bool] = []
+    monkeypatch.setattr(_watch, "seconds_wanted", lambda text, *, dev_mode: asked.append(dev_mode))
+    for mode in (False, True):
+        monkeypatch.setattr(_watch, "sys", SimpleNamespace(flags=SimpleNamespace(dev_mode=mode)))
+        _watch.begin_watch()
+    assert asked == [False, True]
 
 
 @pytest.mark.parametrize("text", ["often", "-1", "inf", "nan"])

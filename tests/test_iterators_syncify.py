@@ -25,6 +25,7 @@ from gllm_core.concurrency import (
     syncify,
     syncify_iterator,
 )
+from gllm_core.concurrency._inflight import current
 from handshakes import WAIT_S
 from outcomes import outcome_of
 
@@ -287,6 +288,22 @@ def test_on_the_loops_own_thread_it_does_not_deadlock() -> None:
     assert (kind, type(error)) == ("error", RuntimeError)
     assert "would wait for ever" in str(error)
     assert other.closed.wait(WAIT_S)
+
+
+@pytest.mark.anyio
+async def test_between_two_steps_a_stream_is_not_tied_to_the_function_below_which_it_is_consumed() -> None:
+    """Each step is cancelled with the awaiter of the function, while it lasts; nothing of it stays behind. proves: I3, S12"""
+
+    async def source() -> AsyncIterator[int]:
+        for number in range(3):
+            yield number
+
+    def consume() -> list[tuple[object, ...]]:
+        job = current.job
+        assert job is not None
+        return [job._calls for _ in syncify_iterator(source)()]
+
+    assert await asyncify(consume)() == [()] * 3
 
 
 def test_one_that_is_closed_on_its_loops_own_thread_ends_later() -> None:

@@ -71,6 +71,26 @@ class SetMeanwhile:
         return self._lock.acquire(timeout=timeout)
 
 
+class LetsOthersIn:
+    """A lock that says what those who are let through see."""
+
+    def __init__(self, latch: Latch) -> None:
+        self._lock, self._latch, self.seen = latch._closed, latch, list[bool]()
+
+    def release(self) -> None:
+        self.seen.append(self._latch.is_set())
+        self._lock.release()
+
+
+def test_who_is_let_through_sees_that_it_is_set() -> None:
+    """It is set before anybody is woken, who would take it for a time-out otherwise. proves: P1"""
+    latch = Latch()
+    lock = LetsOthersIn(latch)
+    latch._closed = lock  # type: ignore[assignment] # stands in for it
+    latch.set()
+    assert lock.seen == [True]
+
+
 def test_one_who_was_told_lets_the_next_one_through() -> None:
     """Of several who wait, nobody sleeps until the time-out because another one was told first. proves: P1"""
     latch = Latch()

@@ -147,6 +147,27 @@ def test_a_lender_waits_for_an_abandoned_borrower(portal: BlockingPortal | None)
         syncify(set_default_tokens, portal=portal)(before)
 
 
+def test_the_default_limiter_is_not_lent_where_it_is_passed_explicitly(portal: BlockingPortal | None) -> None:
+    """A function on the default limiter by name keeps its token: a call below it waits for one. proves: A13"""
+    started: list[int] = []
+
+    async def below() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(asyncify(started.append), 1)
+            await waiting(current_default_thread_limiter())
+            group.cancel_scope.cancel()
+
+    async def main() -> None:
+        before = await set_default_tokens(1)
+        try:
+            await asyncify(syncify(below, portal=portal), limiter=current_default_thread_limiter())()
+        finally:
+            await set_default_tokens(before)
+
+    syncify(main, portal=portal)()
+    assert started == []
+
+
 @pytest.mark.parametrize("outer_is_explicit", [False, True])
 def test_explicit_limiters_are_never_lent(portal: BlockingPortal | None, outer_is_explicit: bool) -> None:
     """A function on an explicit limiter keeps its token: a call below it on that limiter waits, cancellable. proves: A13, A4"""

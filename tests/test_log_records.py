@@ -15,7 +15,8 @@ import pytest
 from anyio import CapacityLimiter
 from anyio.from_thread import start_blocking_portal
 
-from gllm_core.concurrency import _log, asyncify, get_default_portal, syncify, syncify_context
+from gllm_core.concurrency import PortalNotRunningError, _log, asyncify, get_default_portal, syncify, syncify_context
+from gllm_core.concurrency._portal_thread import PortalThread
 from handshakes import WAIT_S, Gate, all_tokens_come_back
 from subprocess_tools import COMMON, run_program
 
@@ -79,6 +80,21 @@ def test_a_portal_that_crashed(caplog: pytest.LogCaptureFixture) -> None:
     assert only(caplog)[1] == {"gllm_event": "portal_crashed", "gllm_portal": thread.name}
 
 
+def test_a_portal_that_could_not_begin(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What keeps a portal from beginning is told to the one who needs it, as the cause, and to no log. proves: P1, S4"""
+
+    def refuse(server: PortalThread) -> None:
+        raise OSError("too many open files")
+
+    server = PortalThread("gllm-test-portal")
+    monkeypatch.setattr(PortalThread, "_run_loop", refuse)
+    server.start()
+    with pytest.raises(PortalNotRunningError, match="could not be started: too many open files"):
+        server.wait_ready()
+    server._thread.join(WAIT_S)
+    assert not [record for record in caplog.records if record.name == "gllm_core.concurrency"]
+
+
 def test_a_callback_that_would_end_the_loop(caplog: pytest.LogCaptureFixture) -> None:
     """A SystemExit out of a callback is a record with the name of the portal's thread. proves: S5"""
     loop = get_default_portal().call(asyncio.get_running_loop)
@@ -88,6 +104,20 @@ def test_a_callback_that_would_end_the_loop(caplog: pytest.LogCaptureFixture) ->
     assert extra == {"gllm_event": "callback_error", "gllm_portal": "gllm-default-portal"}
     assert record.exc_info is not None
     assert type(record.exc_info[1]) is SystemExit
+
+
+def test_a_task_that_would_end_the_loop_is_told_to_its_waiter_only(caplog: pytest.LogCaptureFixture) -> None:
+    """A SystemExit out of a user's own task on the portal is for whoever waits for that; no callback is blamed. proves: S5"""
+
+    async def leaves() -> threading.Thread:
+        raise SystemExit(3)
+
+    portal = get_default_portal()
+    thread = portal.call(threading.current_thread)
+    with pytest.raises(SystemExit):
+        portal.start_task_soon(leaves).result(WAIT_S)
+    thread.join(WAIT_S)
+    assert "callback_error" not in [getattr(record, "gllm_event", None) for record in caplog.records]
 
 
 LEFT = """

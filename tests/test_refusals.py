@@ -199,6 +199,22 @@ def test_a_function_around_a_syncified_one_is_not_taken_for_it() -> None:
     assert syncify(around)() == syncify(asyncify(inner))() == 7
 
 
+class NamedByItself:
+    """A callable object with a name of its own, beside that of its class."""
+
+    def __init__(self) -> None:
+        self.__name__ = "job"
+
+    def __call__(self) -> Any:
+        return 7
+
+
+def test_what_has_a_name_of_its_own_is_called_by_it() -> None:
+    """An error names a callable object by its own name, where it has one. proves: S10"""
+    with pytest.raises(TypeError, match="needs an awaitable from 'job', got 'int'"):
+        syncify(NamedByItself())()
+
+
 def test_bare_method_objects_stay_what_they_are() -> None:
     """A staticmethod or classmethod object is accepted, and stays one. proves: A9"""
     of_class: Any = classmethod(lambda cls: cls.__name__)

@@ -9,7 +9,9 @@ from concurrent.futures import CancelledError
 import anyio
 import anyio.lowlevel
 import pytest
+from anyio import to_thread
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.lowlevel import checkpoint
 
 from gllm_core.concurrency import (
     PortalNotRunningError,
@@ -88,6 +90,28 @@ def test_stopped_portal_refuses(backend: str) -> None:
         call()
     with pytest.raises(PortalNotRunningError, match="not running"):
         syncify(ident, portal=portal)()
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_portal_that_stops_lets_its_calls_end(backend: str) -> None:
+    """A coroutine that runs as its portal stops, and is not cancelled by that, returns its value. proves: S2, S4"""
+    started, stops = threading.Event(), threading.Event()
+    outcome: list[str] = []
+
+    async def ends_later() -> str:
+        started.set()
+        await to_thread.run_sync(stops.wait, WAIT_S)
+        await checkpoint()
+        return "value"
+
+    with start_blocking_portal(backend) as portal:
+        thread = threading.Thread(target=lambda: outcome.append(syncify(ends_later, portal=portal)()))
+        thread.start()
+        assert started.wait(WAIT_S)
+        portal.call(portal.stop)
+        stops.set()
+    thread.join(WAIT_S)
+    assert outcome == ["value"]
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
