@@ -220,7 +220,7 @@ def call_from_a_worker_to_the_loop_that_waits_for_it() -> None:
 
 
 @scenario("_chain", actors=3)
-def call_in_the_context_of_one_thatends() -> None:
+def call_in_the_context_of_one_that_ends() -> None:
     """A context copied below a call that blocks its loop is an ordinary one as soon as that call is over."""
     from gllm_core.concurrency import get_default_portal, syncify
 
