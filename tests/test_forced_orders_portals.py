@@ -32,6 +32,26 @@ def test_who_comes_second_gets_the_portal_that_the_first_has_started() -> None:
     assert get_default_portal() is server.portal
 
 
+def test_a_look_that_is_interrupted_leaves_the_next_one_no_more_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Portals that never began, as Ctrl-C came each time, are passed by once. proves: S6, P2"""
+    portal, last = get_default_portal(), portals.default()
+    portal.call(portal.stop)
+    for _ in range(3):
+        last.successor[None] = given_up = PortalThread("never began")
+        assert given_up.give_up(KeyboardInterrupt())
+        last = given_up
+
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(portals, "_replace_default", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            portals.default()
+    assert portals._default is last
+    assert syncify(seven)() == 7
+
+
 def test_a_portal_that_stops_as_its_first_user_has_waited_for_it_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """A portal that somebody stops just as it is ready is given to nobody: the user gets the next one. proves: P2"""
     wait_ready, stopped = PortalThread.wait_ready, list[BlockingPortal]()

@@ -44,7 +44,7 @@ def broken_copy(folder: Path, old: str, new: str, room: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["storms", "nesting", "interrupts"])
+@pytest.mark.parametrize("name", ["storms", "nesting", "interrupts", "sweep"])
 def test_sound_library(name: str, tmp_path: Path) -> None:
     """On the library as it is, a scenario finds nothing, says so in a table, and writes it down for a machine."""
     file = tmp_path / "report.json"
@@ -56,6 +56,16 @@ def test_sound_library(name: str, tmp_path: Path) -> None:
     assert scenario["rounds"] > 0
     assert scenario["operations"] > 0
     assert not scenario["violations"]
+
+
+def test_a_sweep_ends() -> None:
+    """Each interrupted call leaves nothing behind that makes the next one longer, or the sweep would never be over.
+
+    This round stops the portal before each call.
+    """
+    ran = run_stress("--seed", "1", "--scenario", "sweep", "--round", "8", "--limit", "40", "--seconds", "1")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert re.search(r"\b[1-9]\d* interrupt\b", ran.stdout), ran.stdout
 
 
 def test_broken_library(tmp_path: Path) -> None:

@@ -71,7 +71,8 @@ class Portals:
             while True:
                 server = self._default
                 while not server.usable and server.successor:
-                    server = server.successor[None]
+                    # Kept at once: one interrupted look after another must not leave ever more of them to the next.
+                    server = self._default = server.successor[None]
                 if not server.usable:
                     server = self._replace_default(server)  # may have failed by now, which `wait_ready` tells
                 if server.starter == threading.get_ident():

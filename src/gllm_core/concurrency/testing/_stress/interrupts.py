@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from dis import opmap
 from types import FrameType
 from typing import Any
 
@@ -19,6 +20,8 @@ from .._perturb import of_library
 from . import callables
 from .history import CANCELLED, INTERRUPTED, Entry
 from .rounds import Round, Scenario
+
+NOP = opmap["NOP"]
 
 
 class _Interrupter:
@@ -111,7 +114,7 @@ def _interrupted_at(round_: Round, entry: Entry, kind: str, line: int) -> bool:
         nonlocal passed, reached
         if not of_library(frame.f_code.co_filename):
             return None
-        if event == "line" and not reached:
+        if event == "line" and not reached and not _does_nothing(frame):
             passed += 1
             if passed == line:
                 reached = True
@@ -151,6 +154,13 @@ def _interrupted_at(round_: Round, entry: Entry, kind: str, line: int) -> bool:
     finally:
         sys.settrace(None)
     return reached
+
+
+def _does_nothing(frame: FrameType) -> bool:
+    """Whether the line begins with the NOP that a `try:` is. CPython looks for no signals there, nor would the statements
+    around it handle what is raised: a nested `try:` is in no handler's range.
+    """
+    return frame.f_code.co_code[frame.f_lasti] == NOP
 
 
 SWEEP = Scenario("sweep", "KeyboardInterrupt at each line of the library in turn", _sweep)
