@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from contextvars import copy_context
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from fork_programs import PROGRAM, WORKS
 from gllm_core.concurrency import PortalNotRunningError, _anyio_internals, _portal_thread, get_default_portal, syncify
+from gllm_core.concurrency._call import Call
 from gllm_core.concurrency._dispatch import Dispatcher
 from gllm_core.concurrency._portal import portals
 from gllm_core.concurrency._portal_thread import PortalThread
@@ -162,6 +164,25 @@ def test_a_portal_on_which_no_task_can_be_started_is_refused(monkeypatch: pytest
             kind, error = begin(syncify(seven, portal=portal)).result(WAIT_S)
         assert (kind, type(error)) == ("error", PortalNotRunningError)
         assert portal.call(seven) == 7
+
+
+def test_a_first_call_is_taken_by_a_portal_that_opens_just_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A portal that begins to serve while a call is handed over has it: as seen by the caller, it was new. proves: S1, S4"""
+    looks: list[None] = []
+
+    def opens_just_then(dispatcher: Dispatcher) -> bool:
+        looks.append(None)
+        dispatcher._state = type(dispatcher._state).OPEN
+        return False  # as it was when it was looked at
+
+    with start_blocking_portal() as portal:
+        dispatcher = Dispatcher(portal)
+        call = Call(seven, (), {}, copy_context(), "seven")
+        monkeypatch.setattr(Dispatcher, "accepts", property(opens_just_then))
+        assert dispatcher.hand_over(call)
+        assert looks
+        assert not call.refused
+        assert dispatcher.in_flight == 1
 
 
 def test_a_portal_that_was_given_up_is_not_served() -> None:

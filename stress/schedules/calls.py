@@ -165,6 +165,17 @@ def first_call_within_scoped_close() -> None:
     assert all(thread.name != "gllm-portal-attach" for thread in threading.enumerate())
 
 
+@scenario("_dispatch", preemptions=2, quick=True)
+def first_call_on_a_foreign_portal() -> None:
+    """The first call on a portal of the user's, which opens for it meanwhile: it runs there, as there is no other."""
+    from gllm_core.concurrency import syncify
+
+    with calm():
+        owned = start_blocking_portal()  # and never left: an error would wait for its end
+        portal = owned.__enter__()
+    assert syncify(_one_more, portal=portal)(1) == 2
+
+
 @scenario("_portal", "_dispatch", actors=3)
 def two_first_calls_on_a_foreign_portal() -> None:
     """Two threads make the first call on a portal of the user's."""

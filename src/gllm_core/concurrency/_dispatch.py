@@ -209,6 +209,7 @@ class Dispatcher:
     def hand_over(self, call: Call) -> bool:
         """Register *call* and wake the loop for it; or refuse it, which leaves no trace."""
         self._calls[call] = [None]
+        is_new = self._state is _State.NEW  # looked at once, and first: it may open in between, and is open to this call then
         if self.accepts:
             try:
                 self._tasks.wake(self._start, call)  # type: ignore[union-attr] # set before the state is OPEN
@@ -216,7 +217,7 @@ class Dispatcher:
                 self.bury()
             else:
                 return True
-        elif self._state is _State.NEW:
+        elif is_new:
             return True  # `serve` starts it
         return not (self._claim(call) and self._calls.pop(call, _NOTHING) is not _NOTHING)
 
