@@ -103,6 +103,18 @@ sabotage: $(READY)  ## each patch breaks one promise; who should notice must; TA
 	$(call limit,$(if $(MATRIX),36000,1800)) $(RUN)python tests/sabotage/run.py \
 	    $(if $(MATRIX),--matrix) $(if $(JOBS),--jobs $(JOBS)) $(if $(TABLE),--table $(TABLE))
 
+# Long: not part of the gate. mutmut is installed for this alone.
+MUTANTS = $(if $(ROOMS),--rooms $(ROOMS)) $(if $(EVERY),--every $(EVERY)) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) \
+    $(if $(JOBS),--jobs $(JOBS)) $(if $(filter-out file,$(origin SECONDS)),--seconds $(SECONDS)) $(if $(AGAIN),--again $(AGAIN)) \
+    $(if $(AT_MOST),--at-most $(AT_MOST)) $(if $(KEEP),--into ../docs/verification)
+mutants:  ## changes by a machine, of which some test must say so; SAMPLE=5 or EVERY=10, SEED, ROOMS, SECONDS, JOBS, KEEP=1
+	@$(MAKE) --no-print-directory VENV=.venv-mutants GROUP=mutants mutated
+
+.PHONY: mutants mutated
+mutated: $(READY)
+	$(LIMIT) $(RUN)python $(PYTEST) -q tests/mutants
+	cd tests && ../$(RUN)python -m mutants $(MUTANTS)
+
 model:  ## the Promela model of the portals' life, exhausted by Spin; each error put in must be found; TABLE=FILE
 	$(call limit,1200) $(PYTHON) docs/verification/check_model.py $(if $(TABLE),--table $(TABLE))
 

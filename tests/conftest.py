@@ -11,8 +11,8 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from backends import BACKENDS, Backend
 from deaths import Deaths
 
-# Needs frameworks, in an environment of its own: `make test-ecosystem`.
-collect_ignore = ["ecosystem"]
+# They need what only environments of their own have: those of `make test-ecosystem` and `make mutants`.
+collect_ignore = ["ecosystem", "mutants"]
 
 
 @pytest.fixture(params=BACKENDS.values(), ids=list(BACKENDS))
