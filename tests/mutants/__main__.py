@@ -140,7 +140,8 @@ def mutate(options: argparse.Namespace, said: dict[str, Said], kept: Path) -> Ru
     if options.again:
         before = results.load(kept)
         latest = {result.name: result for result in chain(before.results, new)}
-        run = before._replace(results=list(latest.values()))
+        about = f"{before.about.partition('; ')[0]}; some were tried again later, survivors by more tests"
+        run = before._replace(results=list(latest.values()), about=about)
     else:
         how = f"EVERY={options.every}" if options.every else f"SAMPLE={options.sample} SEED={options.seed}"
         which = f' ROOMS="{" ".join(options.rooms)}"' if options.rooms else ""
