@@ -18,8 +18,9 @@ is made in a copy of the source: mutmut's operators (another operator, constant 
 argument less), statements that are deleted, or swapped with the next one; conditions that always or never hold; and `with`,
 `finally` and `except` dropped around what they stand for. Words for a person, and what is for type checkers, are left alone.
 
-The tests that run the changed line are run, up to a minute's worth of them, first those that run most of its module. Schedules
-and stress have no look. A mutant on which a test hangs is counted by itself: a hang is noticed, but not by what a test says.
+The tests that run the changed line are run, up to a minute's worth of them: those that speak of it, or run most of its module.
+Schedules and stress have no look. A mutant on which a test hangs is counted by itself: a hang is noticed, but not by what a
+test says.
 
 """
 
