@@ -65,7 +65,7 @@ def test_a_sweep_ends() -> None:
     """
     ran = run_stress("--seed", "1", "--scenario", "sweep", "--round", "8", "--limit", "40", "--seconds", "1")
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert re.search(r"\b[1-9]\d* interrupt\b", ran.stdout), ran.stdout
+    assert re.search(r"^faults: [1-9][\d,]* interrupt$", ran.stdout, re.MULTILINE), ran.stdout
 
 
 def test_broken_library(tmp_path: Path) -> None:
