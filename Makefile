@@ -99,9 +99,9 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	$(RUN)python -m pip install --quiet --constraint $(CONSTRAINTS) --editable . --group $(GROUP)
 	@touch $@
 
-sabotage: $(READY)  ## each patch breaks one promise; who should notice must; TABLE=FILE; MATRIX=1 has every layer try, for hours
-	$(call limit,$(if $(MATRIX),36000,1800)) $(RUN)python tests/sabotage/run.py \
-	    $(if $(MATRIX),--matrix) $(if $(JOBS),--jobs $(JOBS)) $(if $(TABLE),--table $(TABLE))
+sabotage: $(READY)  ## each patch breaks one promise; who should notice must; NAMES, JOBS, TABLE=FILE; MATRIX=1 has every layer try, for hours
+	cd tests && $(call limit,$(if $(MATRIX),36000,1800)) ../$(RUN)python -m sabotage.run $(NAMES) \
+	    $(if $(MATRIX),--matrix) $(if $(JOBS),--jobs $(JOBS)) $(if $(TABLE),--table $(abspath $(TABLE)))
 
 # Long: not part of the gate. mutmut is installed for this alone.
 MUTANTS = $(if $(ROOMS),--rooms $(ROOMS)) $(if $(EVERY),--every $(EVERY)) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) \

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+from groups import run_group
 
 HANG_S = 20
 """How long one test may take, in seconds: several times as long as any does."""
@@ -49,25 +48,10 @@ def try_source(path: Path, source: str, folder: Path, files: Sequence[str], expe
 
 def run(folder: Path, files: Sequence[str], limit_s: float) -> tuple[str, str]:
     paths = {"PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    process = subprocess.Popen(
-        (sys.executable, *PYTEST, "-o", "faulthandler_timeout=0", *files),
-        cwd=folder,
-        env={**os.environ, **paths, "GLLM_TESTS_WAIT_S": "10"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=limit_s)
-    except subprocess.TimeoutExpired:
-        return TIMED_OUT, f"no end within {limit_s:.0f} s"
-    finally:  # whatever a mutant has left running
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    return outcome_of(process.returncode, output)
+    environment = {**os.environ, **paths, "GLLM_TESTS_WAIT_S": "10"}
+    command = (sys.executable, *PYTEST, "-o", "faulthandler_timeout=0", *files)
+    status, output = run_group(command, cwd=folder, env=environment, limit_s=limit_s)
+    return (TIMED_OUT, f"no end within {limit_s:.0f} s") if status is None else outcome_of(status, output)
 
 
 def outcome_of(status: int, output: str) -> tuple[str, str]:

@@ -13,7 +13,8 @@ Layer 3, the typing tests, has its own list of broken signatures, whose rows are
 that no longer applies, or that one of those who claim to notice it does not, is a failure; so is whatever is found without any
 patch.
 
-`--matrix` tries every layer on every patch instead, and fails only where nobody notices.
+`--matrix` tries every layer on every patch instead, and fails only where nobody notices. To be run in the folder tests/, as
+`python -m sabotage.run`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
+
+from groups import run_group
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -124,22 +127,13 @@ def copy_to(folder: Path) -> None:
 def run(look: Look, folder: Path, limit_s: int = LIMIT_S) -> tuple[bool | None, str]:
     """Whether *look* finds something in *folder*, or, if it was no look at all, None; and what it says."""
     environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "", "GLLM_TESTS_WAIT_S": "10"}
-    try:
-        done = subprocess.run(
-            look.command,
-            cwd=folder / "stress" if look.layer == "schedules" else folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=limit_s,
-            check=False,
-            start_new_session=True,
-        )
-    except subprocess.TimeoutExpired:
+    cwd = folder / "stress" if look.layer == "schedules" else folder
+    status, output = run_group(look.command, cwd=cwd, env=environment, limit_s=limit_s)
+    if status is None:
         return None, f"no end within {limit_s} s of {' '.join(look.command[2:])}"
-    if done.returncode in FOUND[look.layer]:
-        return True, first_failure(done.stdout + done.stderr)
-    return (False if done.returncode == 0 else None), f"status {done.returncode} of {' '.join(look.command[2:])}"
+    if status in FOUND[look.layer]:
+        return True, first_failure(output)
+    return (False if status == 0 else None), f"status {status} of {' '.join(look.command[2:])}"
 
 
 def first_failure(output: str) -> str:
