@@ -35,7 +35,7 @@ async def _loop_here() -> asyncio.AbstractEventLoop:
     return asyncio.get_running_loop()
 
 
-def _about_to_stop(portal: BlockingPortal, cancel_remaining: bool = False) -> None:
+def about_to_stop(portal: BlockingPortal, cancel_remaining: bool = False) -> None:
     """Have *portal*'s loop stop it in its next turn, which is still to come. AnyIO's own ways wait for the loop."""
     loop = portal.call(_loop_here)
     tasks: list[Any] = []
@@ -97,7 +97,7 @@ def call_against_stop() -> None:
         assert call(0) == 1
         portal = get_default_portal()
         thread = _thread_of(portal)
-        _about_to_stop(portal)
+        about_to_stop(portal)
     assert call(1) == 2
     with calm():
         thread.join()
@@ -113,7 +113,7 @@ def call_against_a_stop_that_cancels() -> None:
         assert call(0) == 1
         portal = get_default_portal()
         thread = _thread_of(portal)
-        _about_to_stop(portal, cancel_remaining=True)
+        about_to_stop(portal, cancel_remaining=True)
     with contextlib.suppress(CancelledError):
         assert call(1) == 2
     with calm():
@@ -129,7 +129,7 @@ def call_against_scoped_close() -> None:
         with calm():
             call = syncify(_one_more, portal=portal)
             assert call(0) == 1
-            _about_to_stop(portal)
+            about_to_stop(portal)
         with contextlib.suppress(PortalNotRunningError):
             assert call(1) == 2
         stack = calm()
@@ -144,7 +144,7 @@ def _first_call_as_a_portal_closes() -> None:
         with calm():
             portal = stack.enter_context(start_blocking_portal())
             call = syncify(_one_more, portal=portal)
-            _about_to_stop(portal)
+            about_to_stop(portal)
         with contextlib.suppress(PortalNotRunningError):
             assert call(1) == 2
         stack.enter_context(calm())

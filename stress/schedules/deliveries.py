@@ -6,7 +6,6 @@ import asyncio
 import gc
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -14,15 +13,7 @@ import anyio.lowlevel
 
 from gllm_core.concurrency.testing.explore import calm
 
-from .model import scenario, together
-
-
-def _run(loop: asyncio.AbstractEventLoop, main: Callable[[], Any]) -> None:
-    """As `asyncio.run`, on a loop that others know already."""
-    try:
-        loop.run_until_complete(main())
-    finally:
-        loop.close()
+from .model import run_on, scenario, together
 
 
 @scenario("_delivery", preemptions=3, quick=True)
@@ -38,7 +29,7 @@ def delivery_against_close() -> None:
     def send() -> None:
         sent.append(_delivery.send(loop.call_soon_threadsafe, loop.is_closed, acts.append))
 
-    together(send, lambda: _run(loop, anyio.lowlevel.checkpoint))
+    together(send, lambda: run_on(loop, anyio.lowlevel.checkpoint))
     loop = None  # whoever drops a delivery last, it acts
     assert len(acts) == sent[0], (acts, sent)
 
@@ -109,7 +100,7 @@ def two_answers_against_close() -> None:
         outbox = Outbox(loop)
     answers: Any = Answer(), Answer()
     senders = (lambda answer=answer: outbox.send(answer, loop) for answer in answers)
-    together(*senders, lambda: _run(loop, anyio.lowlevel.checkpoint))
+    together(*senders, lambda: run_on(loop, anyio.lowlevel.checkpoint))
     loop = None  # whoever drops a delivery last, it acts
     assert [answer.times for answer in answers] == [1, 1]
 
@@ -197,7 +188,7 @@ def token_against_loan() -> None:
         loan = _inflight.Loan(None, None)  # type: ignore[arg-type]
         assert loan.borrow(bool)
         loop = asyncio.new_event_loop()
-    together(loan.give_back, lambda: _run(loop, wait))
+    together(loan.give_back, lambda: run_on(loop, wait))
     loan.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -84,3 +85,11 @@ def ends(call: Callable[[], object]) -> None:
         thread.start()
     thread.join(60)  # virtual
     assert not thread.is_alive(), "the call never ends"
+
+
+def run_on(loop: asyncio.AbstractEventLoop, main: Callable[[], Any]) -> None:
+    """As `asyncio.run`, on a loop that others know already."""
+    try:
+        loop.run_until_complete(main())
+    finally:
+        loop.close()

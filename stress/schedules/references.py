@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 
 import anyio.lowlevel
 
 from gllm_core.concurrency.testing.explore import calm
 
-from .calls import CALL, _about_to_stop
+from .calls import CALL, about_to_stop
 from .model import scenario
 
 
@@ -21,6 +22,14 @@ async def _another(_: _Thing) -> _Thing:
     return _Thing()
 
 
+def _lets_go(call: Callable[[_Thing], _Thing]) -> None:
+    given = _Thing()
+    value = call(given)
+    kept = weakref.ref(given), weakref.ref(value)
+    del given, value
+    assert [thing() for thing in kept] == [None, None]
+
+
 @scenario(*CALL, preemptions=2, quick=True)
 def call_that_lets_go() -> None:
     """As soon as a caller has its answer, the loop's side keeps neither argument nor value, at whatever step it is."""
@@ -29,11 +38,7 @@ def call_that_lets_go() -> None:
     with calm():
         call = syncify(_another)
         call(_Thing())
-    given = _Thing()
-    value = call(given)
-    kept = weakref.ref(given), weakref.ref(value)
-    del given, value
-    assert [thing() for thing in kept] == [None, None]
+    _lets_go(call)
 
 
 @scenario(*CALL, actors=3)
@@ -44,9 +49,5 @@ def call_that_lets_go_of_a_portal_that_stops() -> None:
     with calm():
         call = syncify(_another)
         call(_Thing())
-        _about_to_stop(get_default_portal())
-    given = _Thing()
-    value = call(given)
-    kept = weakref.ref(given), weakref.ref(value)
-    del given, value
-    assert [thing() for thing in kept] == [None, None]
+        about_to_stop(get_default_portal())
+    _lets_go(call)

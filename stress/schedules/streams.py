@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from gllm_core.concurrency.testing.explore import calm
 
-from .calls import _about_to_stop
+from .calls import about_to_stop
 from .model import scenario, together
 
 THREAD = ("_carrier_thread", "_carrier_thread_steps", "_asyncify_streams")
@@ -173,7 +173,7 @@ def async_stream_against_stop() -> None:
         portal = get_default_portal()
         stream: Any = syncify_iterator(source.async_items, portal=portal)()
         assert next(stream) == 1
-        _about_to_stop(portal)
+        about_to_stop(portal)
     with contextlib.suppress(PortalNotRunningError):
         next(stream)
     stream.close()
@@ -191,7 +191,7 @@ def async_stream_against_a_stop_that_cancels() -> None:
         portal = get_default_portal()
         stream: Any = syncify_iterator(source.async_items, portal=portal)()
         assert next(stream) == 1
-        _about_to_stop(portal, cancel_remaining=True)
+        about_to_stop(portal, cancel_remaining=True)
     with contextlib.suppress(PortalNotRunningError, CancelledError):
         next(stream)
     with contextlib.suppress(CancelledError):

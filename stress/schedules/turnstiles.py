@@ -9,8 +9,7 @@ import anyio
 
 from gllm_core.concurrency.testing.explore import calm
 
-from .deliveries import _run
-from .model import scenario, together
+from .model import run_on, scenario, together
 
 
 def _turnstile(waiters: int) -> tuple[Any, Any, list[Any]]:
@@ -42,7 +41,7 @@ def release_against_a_waiter() -> None:
     with calm():
         turnstile, borrower, (job,) = _turnstile(1)
         loop = asyncio.new_event_loop()
-    together(lambda: turnstile.release(borrower, None), lambda: _run(loop, lambda: _pass(turnstile, job)))
+    together(lambda: turnstile.release(borrower, None), lambda: run_on(loop, lambda: _pass(turnstile, job)))
     assert turnstile.limiter.borrowed_tokens == 0
     assert not turnstile._queue
 
@@ -69,7 +68,10 @@ def two_loops_wait_for_one_token() -> None:
         turnstile, borrower, jobs = _turnstile(2)
         loops = [asyncio.new_event_loop() for _ in jobs]
     together(
-        *(lambda loop=loop, job=job: _run(loop, lambda: _pass(turnstile, job)) for loop, job in zip(loops, jobs, strict=True)),
+        *(
+            lambda loop=loop, job=job: run_on(loop, lambda: _pass(turnstile, job))
+            for loop, job in zip(loops, jobs, strict=True)
+        ),
         lambda: turnstile.release(borrower, None),
     )
     assert turnstile.limiter.borrowed_tokens == 0
@@ -88,7 +90,7 @@ def release_against_a_cancelled_waiter() -> None:
     with calm():
         turnstile, borrower, (job,) = _turnstile(1)
         loop = asyncio.new_event_loop()
-    together(lambda: turnstile.release(borrower, None), lambda: _run(loop, wait))
+    together(lambda: turnstile.release(borrower, None), lambda: run_on(loop, wait))
     assert turnstile.limiter.borrowed_tokens == 0
     assert not turnstile._queue
 
@@ -115,7 +117,7 @@ def release_over_a_closing_loop() -> None:
         async with asyncio.timeout(10):  # virtual
             await second
 
-    together(turn_once, lambda: _run(here, release))
+    together(turn_once, lambda: run_on(here, release))
     assert second.done()
     assert not first.done()  # nor was it dropped, which would tell the turnstile
     assert turnstile.limiter.borrowed_tokens == 0
