@@ -33,7 +33,7 @@ sys.exit(command.main())
 
 
 def environment(*path: Path) -> dict[str, str]:
-    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": os.pathsep.join(map(str, path))}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))}
 
 
 def run(command: list[str] | str, *path: Path) -> subprocess.CompletedProcess[str]:

@@ -27,9 +27,7 @@ def run_stress(*arguments: str, folder: Path | None = None) -> subprocess.Comple
 
 
 def run_command(command: list[str], folder: Path | None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    if folder is not None:
-        environment["PYTHONPATH"] = str(folder)
+    environment = os.environ if folder is None else {**os.environ, "PYTHONPATH": str(folder)}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False)
 
 
