@@ -260,6 +260,20 @@ def test_leaks() -> None:
     assert "event loop was not closed" in _finding(search(lambda: loops.append(asyncio.new_event_loop())), Kind.LEAK).message
 
 
+def test_the_end_of_a_run_cuts_off_a_loop_that_is_being_made() -> None:
+    """What is found is told, and what there is of the loop is closed."""
+
+    class Loop(asyncio.SelectorEventLoop):
+        def _make_self_pipe(self) -> None:
+            super()._make_self_pipe()  # type: ignore[misc]
+            made.append(self)
+            raise ValueError("no more of it")
+
+    made: list[Loop] = []
+    assert "no more of it" in _finding(search(Loop), Kind.EXCEPTION).message
+    assert made[0].is_closed()
+
+
 def test_code_that_swallows_its_end_is_left_behind() -> None:
     """A thread that catches everything for ever does not keep the explorer."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -172,7 +173,8 @@ def _close(loop: Any) -> None:
         loop._thread_id = None  # its thread was cut off in the middle
         loop._ready.clear()
         loop._scheduled.clear()
-        loop.close()
+        with suppress(AttributeError):  # so was its `__init__`: the last attributes are missing, and what they hold is not there
+            loop.close()
 
 
 def _note(run: Run, actor: Actor, choice: Choice, index: int) -> str:
