@@ -166,6 +166,19 @@ def test_a_portal_on_which_no_task_can_be_started_is_refused(monkeypatch: pytest
         assert portal.call(seven) == 7
 
 
+def test_who_looks_slowly_hides_no_portal() -> None:
+    """A slow look that sets the default portal back to one that is dead changes nothing. proves: S8, P2"""
+    old, portal = portals.default(), get_default_portal()
+    portal.call(portal.stop)
+    new = portals.default()
+    assert new is not old
+    try:
+        portals._default = old
+        assert portals.ident == new.ident
+    finally:
+        portals._default = new
+
+
 def test_a_first_call_is_taken_by_a_portal_that_opens_just_then(monkeypatch: pytest.MonkeyPatch) -> None:
     """A portal that begins to serve while a call is handed over has it: as seen by the caller, it was new. proves: S1, S4"""
     looks: list[None] = []

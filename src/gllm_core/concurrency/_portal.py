@@ -90,7 +90,10 @@ class Portals:
     @property
     def ident(self) -> int | None:
         """The identifier of the thread that runs the default portal, or is about to."""
-        return self._default.ident
+        server = self._default
+        while server.successor:  # one who looks slowly may have set `_default` back
+            server = server.successor[None]
+        return server.ident
 
     def _replace_default(self, old: PortalThread) -> PortalThread:
         """The successor of *old*: all who find that one unusable get the same, and one of them starts it."""
