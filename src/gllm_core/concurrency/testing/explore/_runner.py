@@ -173,7 +173,7 @@ def _close(loop: Any) -> None:
         loop._thread_id = None  # its thread was cut off in the middle
         loop._ready.clear()
         loop._scheduled.clear()
-        with suppress(AttributeError):  # so was its `__init__`: the last attributes are missing, and what they hold is not there
+        with suppress(AttributeError):  # its `__init__` was cut off before the last attributes
             loop.close()
 
 
