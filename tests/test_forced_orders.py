@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gllm_core.concurrency import ReentrantCallWarning, asyncify, get_default_portal, syncify
+from gllm_core.concurrency import ReentrantCallWarning, _workers, asyncify, get_default_portal, syncify
 from gllm_core.concurrency._call import Call
 from gllm_core.concurrency._delivery import send
 from gllm_core.concurrency._inflight import Job
@@ -117,11 +117,12 @@ def test_what_runs_on_after_a_blocking_call_is_not_below_it_any_more() -> None:
 
 
 @pytest.mark.parametrize("uses", [asyncify(int), asyncify(lambda: syncify(asyncio.sleep)(0))], ids=["function", "call below"])
-def test_an_idle_worker_keeps_no_loop_alive(uses: Any) -> None:
+def test_an_idle_worker_keeps_no_loop_alive(uses: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a function needed of its awaiter's loop is let go of when it has returned.
 
     proves: A10, A12
     """
+    monkeypatch.setattr(_workers, "IDLE_TIMEOUT_S", 2 * WAIT_S)  # a worker that leaves lets go of everything
     loop = asyncio.new_event_loop()
     kept = weakref.ref(loop)
     loop.run_until_complete(uses())

@@ -88,9 +88,12 @@ async def test_closing_is_not_cancelled_by_what_came_before(in_production: bool)
     """A `finally` block may make syncified calls, though its consumer was cancelled. proves: I3"""
     done: list[str] = []
     gate = Gate()
+    begun, turned = threading.Event(), threading.Event()
 
     async def rollback() -> None:
-        await checkpoint()
+        begun.set()
+        while not turned.is_set():
+            await checkpoint()
         done.append("rolled back")
 
     def transaction() -> Iterator[int]:
@@ -110,9 +113,19 @@ async def test_closing_is_not_cancelled_by_what_came_before(in_production: bool)
                 scope.cancel()
                 await checkpoint()
 
+    async def turn() -> None:
+        """What was cancelled before would be cancelled again in each turn of its loop: there are some, meanwhile."""
+        with anyio.move_on_after(WAIT_S, shield=True):
+            while not begun.is_set():
+                await checkpoint()
+            for _ in range(20):
+                await checkpoint()
+        turned.set()
+
     with anyio.CancelScope() as scope:
         async with anyio.create_task_group() as group:
             group.start_soon(consume)
+            group.start_soon(turn)
             if in_production:
                 await gate.running()
                 scope.cancel()
