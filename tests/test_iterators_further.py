@@ -94,6 +94,8 @@ async def test_closing_is_not_cancelled_by_what_came_before(in_production: bool)
         begun.set()
         while not turned.is_set():
             await checkpoint()
+        for _ in range(20):  # what was sent here by then arrives
+            await checkpoint()
         done.append("rolled back")
 
     def transaction() -> Iterator[int]:
