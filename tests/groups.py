@@ -9,6 +9,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
+
+MARK = "GLLM_TESTS_GROUP"
 
 
 def run_group(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], limit_s: float) -> tuple[int | None, str]:
@@ -16,11 +19,12 @@ def run_group(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], limi
 
     A broken copy of the library leaves programs that never end. They write to a file: a pipe is open for as long as they run.
     """
+    mark = uuid4().hex
     with tempfile.TemporaryFile("w+", errors="replace") as output:
         process = subprocess.Popen(
             command,
             cwd=cwd,
-            env=env,
+            env={**env, MARK: mark},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -34,5 +38,18 @@ def run_group(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], limi
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            _kill_marked(f"{MARK}={mark}".encode())
         output.seek(0)
         return status, output.read()
+
+
+def _kill_marked(mark: bytes) -> None:
+    """Those that began a group of their own, too: they have inherited the environment. Only where there is a /proc."""
+    found = True
+    while found:
+        found = False
+        for environment in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):  # it has ended since, or is another user's
+                if mark in environment.read_bytes().split(b"\0"):
+                    os.kill(int(environment.parent.name), signal.SIGKILL)
+                    found = True
