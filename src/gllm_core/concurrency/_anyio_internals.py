@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError as BridgeCancelledError
 from contextvars import Context
@@ -114,9 +115,29 @@ def ask_portal_to_start(
     return True
 
 
+class _Latecomers(set[object]):
+    """The tasks of a cancelled scope that nobody entered. One that comes later is told, too: AnyIO would do so only as long as
+    the scope has a task of its own, and what looks for a cancellation there waits until it comes.
+    """
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, scope: Any) -> None:
+        super().__init__(scope._tasks)
+        self._scope: weakref.ref[Any] = weakref.ref(scope)
+
+    def add(self, task: object, /) -> None:
+        super().add(task)
+        scope = self._scope()
+        if scope is not None and scope._cancel_handle is None:  # else it is about to look at them
+            scope._deliver_cancellation(scope)
+
+
 def cancel_scope_of_worker(scope: Any) -> None:
-    """Cancel *scope*, which nobody entered, and the tasks that `anyio.from_thread.run` started below it."""
+    """Cancel *scope*, which nobody entered, and the tasks that `anyio.from_thread.run` starts below it, now or later."""
     scope.cancel()
+    if hasattr(scope, "_tasks") and hasattr(scope, "_cancel_handle"):
+        scope._tasks = _Latecomers(scope)
     if hasattr(scope, "_deliver_cancellation"):  # AnyIO leaves it to the scope's own task
         scope._deliver_cancellation(scope)
 

@@ -9,7 +9,7 @@ from math import inf
 from anyio import CancelScope, get_cancelled_exc_class
 from anyio.lowlevel import checkpoint, current_token
 
-from ._anyio_internals import asyncio, is_native_cancellation, is_scope_cancellation, loop_runs_here
+from ._anyio_internals import asyncio, cancel_scope_of_worker, is_native_cancellation, is_scope_cancellation, loop_runs_here
 from ._carrier_thread_steps import Step as Step
 from ._carrier_thread_steps import StepThread
 from ._registry import registry
@@ -70,7 +70,9 @@ class CarrierThread(StepThread):
                         await self._acquire()
                 finally:
                     self.value = self.error = None
-                    self.awaiter_cancelled = False
+                    if self.awaiter_cancelled:
+                        self.awaiter_cancelled = False
+                        self._scope = CancelScope()
                     self.dismiss(last)
                 del last
                 await self._wait(cancels, last=True)
@@ -122,7 +124,7 @@ class CarrierThread(StepThread):
             self._abandoned = True
             raise
         except get_cancelled_exc_class() as cancelled:
-            self._scope.cancel()
+            cancel_scope_of_worker(self._scope)
             self.cancel()
             by_scope = self._loop is None or is_scope_cancellation(cancelled)
             # A scope cancels just once before this; both kinds at the same time arrive as one exception.

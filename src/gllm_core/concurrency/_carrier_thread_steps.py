@@ -209,6 +209,8 @@ class StepThread(BlockingCall):
 
     def _run_last(self, last: Step | None) -> Any:
         self._leaving = True
+        if self._loop is not None and HAS_WORKER_THREADLOCALS:
+            enter_worker(self._token, self._scope)  # a new one, if what came before was cancelled
         return None if last is None else last()
 
     def _report(self, *, last: bool) -> None:
