@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Iterator
 from contextlib import aclosing
@@ -13,6 +14,7 @@ import pytest
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from gllm_core.concurrency import asyncify, asyncify_iterator
+from gllm_core.concurrency._anyio_internals import cancel_scope_of_worker
 from handshakes import WAIT_S, Gate, happened
 from marks import asyncio_only, both_modes
 
@@ -124,3 +126,35 @@ async def test_closing_may_ask_the_loop(in_production: bool) -> None:
                 scope.cancel()
                 gate.leave.set()
     assert outcomes == ["rolled back"]
+
+
+class _Scope:
+    """What a worker's scope has inside."""
+
+    def __init__(self) -> None:
+        self._tasks: set[object] = set()
+        self._cancel_handle: object = None
+        self.rounds = 0
+
+    def cancel(self) -> None: ...
+
+    def _deliver_cancellation(self, origin: object) -> None:
+        assert origin is self
+        self.rounds += 1
+        self._cancel_handle = "in the next turn"
+
+
+def test_there_is_one_round_of_cancellations_at_a_time() -> None:
+    """A task that comes while a round is due anyway begins no second one; when the scope is gone, none begins. proves: A7"""
+    scope = _Scope()
+    cancel_scope_of_worker(scope)
+    tasks = scope._tasks
+    tasks.add("in time")
+    assert scope.rounds == 1
+    scope._cancel_handle = None
+    tasks.add("later")
+    assert scope.rounds == 2
+    del scope
+    gc.collect()
+    tasks.add("too late")
+    assert tasks == {"in time", "later", "too late"}
