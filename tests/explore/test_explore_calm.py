@@ -125,6 +125,7 @@ def test_calm_outside_of_an_exploration_does_nothing() -> None:
         together(step, step)
 
 
+@pytest.mark.filterwarnings("ignore:explore.. met no line of modules:RuntimeWarning")  # as is meant
 def test_an_import_is_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A module that is loaded anew has no scheduling point while it is, whatever its code does; afterwards, its lines have."""
     (tmp_path / "loaded.py").write_text(

@@ -30,6 +30,7 @@ MODELS: dict[str, tuple[Program, ...]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:explore.. met no line of modules:RuntimeWarning")  # some models have locks only
 @pytest.mark.parametrize("preemptions", [0, 1, 2, None])
 @pytest.mark.parametrize("programs", MODELS.values(), ids=MODELS)
 def test_count_equals_brute_force(programs: tuple[Program, ...], preemptions: int | None) -> None:

@@ -162,6 +162,7 @@ def test_uncontrolled_blocking_is_an_error() -> None:
     finding = _finding(result, Kind.UNCONTROLLED)
     assert re.search(r"uncontrolled blocking at .*test_explore_verdicts\.py:\d+ in .*\bblock: thread 'block'", finding.message)
     assert "did not reach a scheduling point" in finding.message
+    assert "make it in the scenario; or import its module there, and name that in fresh=[...]" in finding.message
 
 
 def test_a_lock_left_held_by_an_earlier_schedule() -> None:
@@ -174,7 +175,7 @@ def test_a_lock_left_held_by_an_earlier_schedule() -> None:
         together(kept[0].acquire)
 
     finding = _finding(search(scenario), Kind.UNCONTROLLED)
-    assert "left held by an earlier schedule" in finding.message
+    assert "left held by an earlier schedule; make it in the scenario; or import its module there" in finding.message
 
 
 def test_deadlock_has_a_table() -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Literal
 
+from ._arguments import (
+    names,
+    plain,
+    refuse_options,
+    refuse_scenario,
+    refuse_unknown_modules,
+    warn_of_unmet,
+)
+from ._options import Fault, Strategy
 from ._real import monotonic
 from ._report import Result, ScheduleError
-from ._runner import Runner, Settings, names
+from ._runner import Runner, Settings
 from ._search import Search
 from ._strategies import Pct, RandomWalk
-
-Strategy = Literal["exhaustive", "pct", "random"]
-Fault = Literal["start", "wake-up", "timeout"]
 
 
 def search(
@@ -59,20 +64,38 @@ def search(
     Returns:
         The verdict. Only `Verdict.EXHAUSTED` says that no schedule within the bound fails.
 
+    Raises:
+        TypeError, ValueError: an argument would make the search look at nothing: a coroutine function as scenario, a name in
+            *modules* that is no module, a strategy or a fault that there is not. If no line of *modules* was met, a
+            `RuntimeWarning` says so.
+
     **Threads:** one exploration at a time in a process. Threads that are not of the scenario are not controlled, nor touched.
     """
-    modules = names(modules)
+    refuse_scenario(scenario)
+    modules, injected = names("modules", modules), names("faults", faults)
+    refuse_unknown_modules(modules)
+    refuse_options(
+        preemptions=preemptions,
+        strategy=strategy,
+        faults=injected,
+        schedules=schedules,
+        seconds=seconds,
+        max_steps=max_steps,
+        stall_s=stall_s,
+    )
     own = getattr(scenario, "__module__", "")
     settings = Settings(
         modules=modules,
-        fresh=tuple(name for name in modules if not f"{own}.".startswith(name + ".")) if fresh is None else names(fresh),
+        fresh=tuple(name for name in modules if not f"{own}.".startswith(name + "."))
+        if fresh is None
+        else names("fresh", fresh),
         opcodes=opcodes,
-        faults=frozenset(faults),
+        faults=frozenset(injected),
         max_steps=max_steps,
         daemons_may_stay=daemons_may_stay,
         stall_s=stall_s,
     )
-    with Runner(scenario, settings) as runner:
+    with Runner(plain(scenario), settings) as runner:
         started = Search(runner, monotonic() + seconds if seconds is not None else None, schedules)
         if replay is not None:
             return started.replay(replay)
@@ -81,6 +104,8 @@ def search(
         else:
             result = started.sample(strategy, Pct(seed) if strategy == "pct" else RandomWalk(seed))
     if result.finding is None:
+        if modules and not runner.met:
+            warn_of_unmet(modules)
         return result
     return replace(result, replay_line=_replay_line(scenario, settings, result.finding.schedule))
 
@@ -126,6 +151,7 @@ def explore(
 
     Raises:
         ScheduleError: a schedule fails. Its text has the line of code that replays it.
+        TypeError, ValueError: as for `search`.
 
     Example:
         ```python

@@ -28,6 +28,11 @@ class Lines:
         self._opcodes = opcodes
         self._wanted: dict[str, bool] = {}
 
+    @property
+    def met(self) -> bool:
+        """Whether any code of the named modules was seen."""
+        return True in self._wanted.values()
+
     def wants(self, code: CodeType, frame: FrameType) -> bool:
         wanted = self._wanted.get(code.co_filename)
         if wanted is None:

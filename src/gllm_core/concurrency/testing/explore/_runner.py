@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -88,6 +88,11 @@ class Runner:
             gc.enable()
         Runner._busy = False
 
+    @property
+    def met(self) -> bool:
+        """Whether any code of the named modules was seen so far."""
+        return self._lines.met
+
     def run(self, chooser: Chooser, *, narrate: bool = False) -> Outcome:
         """Run one schedule."""
         settings = self._settings
@@ -126,7 +131,7 @@ class Runner:
                     Kind.UNCONTROLLED,
                     f"uncontrolled blocking at {place}: thread {run.current.name!r} did not reach a scheduling point for "
                     f"{self._settings.stall_s:g} s; it waits for something real, or computes. A lock that a module made at "
-                    "import is real: make it in the scenario, or name the module in fresh=[...]",
+                    "import is real: make it in the scenario; or import its module there, and name that in fresh=[...]",
                 )
                 _world.abandoned.add(run.current.ident)
                 return
@@ -187,8 +192,3 @@ def _note(run: Run, actor: Actor, choice: Choice, index: int) -> str:
     there = describe(current_frames().get(other.ident))
     verb = "preempted by" if choice.preempts(index) else "followed by"
     return f"{at}: {verb} {other.index} {other.name!r} at {there}{', whose time is over' if option < 0 else ''}"
-
-
-def names(modules: Iterable[str] | str) -> tuple[str, ...]:
-    """A single name, or several."""
-    return (modules,) if isinstance(modules, str) else tuple(modules)

@@ -160,7 +160,7 @@ class Run:
             Finding(
                 Kind.UNCONTROLLED,
                 f"the lock made at {lock.describe()} was left held by an earlier schedule; "
-                "make it inside the scenario, or name its module in fresh=[...]",
+                "make it in the scenario; or import its module there, and name that in fresh=[...]",
             )
         )
         raise _world.Killed
