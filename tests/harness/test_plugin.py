@@ -58,6 +58,46 @@ def test_fixtures_and_markers(tmp_path: Path) -> None:
     assert "PASSED test_planted.py::test_perturbed" in said, said
 
 
+def test_markers_without_what_they_need(tmp_path: Path) -> None:
+    """A marker that cannot be used says how it is; options of `schedules` that have no name would be lost in silence."""
+    said = run_pytest(
+        tmp_path,
+        """
+import pytest
+
+@pytest.mark.must_finish
+def test_no_seconds():
+    pass
+
+@pytest.mark.must_finish("30")
+def test_no_number():
+    pass
+
+@pytest.mark.perturb
+def test_no_seed():
+    pass
+
+@pytest.mark.no_leaks(patience=1)
+def test_no_such_option():
+    pass
+
+@pytest.mark.schedules(1)
+def test_no_name(explore):
+    pass
+""",
+    )
+    assert "missing 1 required positional argument: 'seconds'; mark the test with @pytest.mark.must_finish(seconds)" in said, (
+        said
+    )
+    assert "must_finish() got seconds='30'; pass a number: how long the block may take" in said, said
+    assert "missing 1 required positional argument: 'seed'; mark the test with @pytest.mark.perturb(seed)" in said, said
+    assert "got an unexpected keyword argument 'patience'; mark the test with @pytest.mark.no_leaks(patience_s=..., " in said, (
+        said
+    )
+    assert "@pytest.mark.schedules got 1 without a name; pass it as in schedules(preemptions=1)" in said, said
+    assert "4 failed, 1 error" in said, said
+
+
 def test_markers_are_listed(tmp_path: Path) -> None:
     """`pytest --markers` says what each is for."""
     said = run_pytest(tmp_path, "", "--markers")

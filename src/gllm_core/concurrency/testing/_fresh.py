@@ -10,6 +10,7 @@ from anyio.from_thread import BlockingPortal
 from gllm_core.concurrency import get_default_portal
 
 from . import _inside
+from ._arguments import refuse_number
 
 GRACE_S = 10.0
 """How long the calls that the block leaves in flight may take to end, once cancelled, in seconds."""
@@ -40,6 +41,7 @@ def fresh_portal(*, grace_s: float = GRACE_S) -> Generator[BlockingPortal]:
         >>> portal is get_default_portal()
         False
     """
+    refuse_number("fresh_portal()", "grace_s", grace_s, "seconds", zero=True)
     registry = _inside.portals()
     before = tuple(registry._started)
     aside = registry._default, registry.dispatcher, registry.reserve

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
+from ._arguments import refuse_number
 from ._stacks import report
 
 SECOND_CHANCE_S = 5.0
@@ -106,6 +107,7 @@ def must_finish(seconds: float) -> Generator[None]:
     Raises:
         HangError: the block took longer. The message has all threads' stacks, each task's whole await chain and the
             names of the calls in flight, as they were when the time was over.
+        TypeError, ValueError: *seconds* is no number, or not more than 0.
 
     **Cancellation:** in a task of an asyncio loop, the task is cancelled; a block of the main thread is interrupted with
     `KeyboardInterrupt`, twice if need be. What resists for `SECOND_CHANCE_S` seconds each, and a block of another thread,
@@ -117,5 +119,6 @@ def must_finish(seconds: float) -> Generator[None]:
         >>> with must_finish(10):
         ...     pass
     """
+    refuse_number("must_finish()", "seconds", seconds, "how long the block may take")
     with _Watchdog(seconds):
         yield

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import re
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from anyio import CapacityLimiter
 
 from . import _census
+from ._arguments import refuse_number
 
 PATIENCE_S = 3.0
 """How long what is about to end may take, in seconds."""
@@ -81,6 +83,7 @@ def no_leaks(
 
     Raises:
         LeakError: something was left behind; not if the block raises itself, so that its error is not hidden.
+        TypeError, ValueError: before the block, if an argument makes no sense.
 
     **Threads:** what other threads start meanwhile counts, too: a test that is to be checked runs alone.
 
@@ -90,8 +93,31 @@ def no_leaks(
         ...     syncify(asyncify(int))("42")
         42
     """
-    watch = Watch(limiters, ignore)
+    refuse_number("no_leaks()", "patience_s", patience_s, "seconds", zero=True)
+    watch = Watch(_counted(limiters), _pattern(ignore))
     yield
     things = watch.leaks(patience_s)
     if things:
         raise LeakError(things, patience_s)
+
+
+def _counted(limiters: Any) -> Sequence[CapacityLimiter] | None:
+    """*limiters*, to be looked at more than once."""
+    if limiters is None:
+        return None
+    remedy = "pass a list of anyio.CapacityLimiter, or None for all there are"
+    if isinstance(limiters, CapacityLimiter) or not isinstance(limiters, Iterable):
+        raise TypeError(f"no_leaks() got limiters={limiters!r}; {remedy}")
+    counted: tuple[Any, ...] = tuple(limiters)
+    for limiter in counted:
+        if not isinstance(limiter, CapacityLimiter):
+            raise TypeError(f"no_leaks() got {limiter!r} in limiters; {remedy}")
+    return counted
+
+
+def _pattern(ignore: str | None) -> str | None:
+    try:
+        re.compile(ignore or "")
+    except (re.error, TypeError) as error:
+        raise ValueError(f"no_leaks() got ignore={ignore!r}, which is no regular expression: {error}") from None
+    return ignore

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Generator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,8 +38,16 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         # Leaks last, when nothing is perturbed any more.
         for name, mark in marks.items():
             if mark is not None:
-                stack.enter_context(getattr(testing, name)(*mark.args, **mark.kwargs))
+                stack.enter_context(_manager(getattr(testing, name), mark))
         return (yield)
+
+
+def _manager(function: Callable[..., AbstractContextManager[object]], mark: pytest.Mark) -> AbstractContextManager[object]:
+    try:
+        return function(*mark.args, **mark.kwargs)
+    except TypeError as error:
+        use = next(marker for marker in MARKERS if marker.startswith(f"{mark.name}(")).partition(":")[0]
+        raise TypeError(f"{error}; mark the test with @pytest.mark.{use}") from None
 
 
 @pytest.fixture
@@ -66,5 +74,7 @@ def explore(request: pytest.FixtureRequest) -> Any:
     from importlib import import_module
 
     mark = request.node.get_closest_marker("schedules")
+    if mark is not None and mark.args:
+        raise TypeError(f"@pytest.mark.schedules got {mark.args[0]!r} without a name; pass it as in schedules(preemptions=1)")
     function: Any = import_module("gllm_core.concurrency.testing.explore").explore
     return functools.partial(function, **mark.kwargs) if mark is not None else function
