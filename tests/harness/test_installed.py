@@ -95,7 +95,7 @@ def test_sound(installed: Installed) -> None:
 def test_a_cluster_needs_its_extra(installed: Installed) -> None:
     """`--scheduler` without dask.distributed names what is to be installed."""
     ran = installed.stress("--scheduler", "tcp://127.0.0.1:1")
-    assert ran.returncode == 1
+    assert ran.returncode == 2
     assert ran.stderr == "a dask.distributed cluster needs its client: pip install 'gllm-core-concurrency[campaign]'\n"
 
 

@@ -108,6 +108,40 @@ def test_a_round_needs_its_seed() -> None:
     assert "--round needs --seed and one --scenario" in ran.stderr
 
 
+def test_arguments_of_no_use(tmp_path: Path) -> None:
+    """What cannot be done is refused before the run, in one sentence with the remedy; nothing is asked for in silence."""
+    beside = tmp_path / "nowhere" / "report.json"
+    for arguments, says in (
+        (("--json", str(beside)), f"--json: there is no folder {str(beside.parent)!r}; make it first"),
+        (("--json", str(tmp_path)), f"--json: {str(tmp_path)!r} is a folder; name a file in it"),
+        (("--round", "-1", "--seed", "1", "--scenario", "nesting"), "--round must be 0 or more"),
+        (("--bars", "0.1", "--scenario", "nesting"), "--bars has scenarios and rounds of its own; leave --scenario"),
+    ):
+        ran = run_stress(*arguments)
+        assert ran.returncode == 2, ran.stdout
+        assert says in ran.stderr, ran.stderr
+        assert "Traceback" not in ran.stderr, ran.stderr
+        assert not ran.stdout
+
+
+def test_a_report_that_cannot_be_written() -> None:
+    """The table is shown all the same; the exit status says that the file is not there."""
+    ran = run_stress("--rounds", "1", "--seed", "1", "--scenario", "nesting", "--json", "/dev/full")
+    assert ran.returncode == 2, ran.stdout + ran.stderr
+    assert "--json: nothing was written: " in ran.stderr, ran.stderr
+    assert "Traceback" not in ran.stderr, ran.stderr
+    assert ran.stdout.endswith("nothing found\n"), ran.stdout
+
+
+def test_no_cluster_at_the_address() -> None:
+    """An address that is none, or at which nobody answers, is said in one sentence, not in a traceback of ours."""
+    pytest.importorskip("distributed")
+    ran = run_stress("--scheduler", "nonsense")
+    assert ran.returncode == 2, ran.stdout + ran.stderr
+    assert "no cluster at 'nonsense': missing port number in address 'nonsense'; start its scheduler" in ran.stderr, ran.stderr
+    assert "_cli.py" not in ran.stderr, ran.stderr
+
+
 @pytest.mark.parametrize("option", ["--seconds", "--limit", "--slice", "--rounds", "--bars", "--jobs"])
 @pytest.mark.parametrize("value", ["0", "-1"])
 def test_a_quantity_is_more_than_nothing(option: str, value: str) -> None:

@@ -18,8 +18,8 @@ from ._stress.bars import Bar, Soak, table
 from ._stress.campaign import Plan, Tally, run
 from ._stress.catalogue import SCENARIOS
 
-GOOD, VIOLATION, HANG, STOPPED, UNREAD = 0, 1, 3, 130, 141
-"""The exit status: nothing found; a violation or a leak; a hang; Ctrl-C; whoever read the output has closed it."""
+GOOD, VIOLATION, UNUSABLE, HANG, STOPPED, UNREAD = 0, 1, 2, 3, 130, 141
+"""The exit status: nothing found; a violation or a leak; bad arguments; a hang; Ctrl-C; who read the output has closed it."""
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -50,6 +50,14 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         value = getattr(asked, name)
         if value is not None and not value > 0:  # NaN is not, either
             parser.error(f"--{name} must be more than 0")
+    if asked.round is not None and asked.round < 0:
+        parser.error("--round must be 0 or more")
+    if asked.bars is not None and (asked.scenario or asked.rounds):
+        parser.error("--bars has scenarios and rounds of its own; leave --scenario, --round and --rounds out")
+    if asked.json is not None and not asked.json.absolute().parent.is_dir():  # said before the run, not after an hour
+        parser.error(f"--json: there is no folder {str(asked.json.absolute().parent)!r}; make it first")
+    if asked.json is not None and asked.json.is_dir():
+        parser.error(f"--json: {str(asked.json)!r} is a folder; name a file in it")
     return asked
 
 
@@ -157,11 +165,16 @@ def _conclude(asked: argparse.Namespace, campaign: _Stress | _Soak, *, stopped: 
     bars = campaign.bars()
     hung = any(result.hang is not None for result in bad)
     status = HANG if hung else VIOLATION if bad or not all(bar.ok for bar in bars) else GOOD
+    unwritten = False
     if asked.json is not None:
         again = [report.again(result, asked.limit) for result in bad]
         known = {"versions": report.versions(), "seed": asked.seed, "status": status, **campaign.known(), "again": again}
-        asked.json.write_text(json.dumps(known, indent=1, default=vars) + "\n")
+        try:
+            asked.json.write_text(json.dumps(known, indent=1, default=vars) + "\n")
+        except OSError as error:
+            print(f"--json: nothing was written: {error}", file=sys.stderr)
+            unwritten = True
     print({GOOD: "\nnothing found", VIOLATION: "\nVIOLATED" if bad else "\nSHORT", HANG: "\nHUNG"}[status])
     if bars:
         print(table(bars))
-    return status
+    return UNUSABLE if unwritten and status == GOOD else status

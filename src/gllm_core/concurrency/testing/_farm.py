@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator
@@ -83,15 +84,21 @@ def cluster(address: str, packages: Path | None = None) -> Generator[Workers]:
     """The workers of the dask.distributed scheduler at *address*. *packages*: a zip file of what they are to import.
 
     Raises:
-        SystemExit: dask.distributed is not installed.
+        SystemExit: dask.distributed is not installed, or nobody answers at *address*; what to do is said on stderr.
     """
     try:
         distributed: Any = import_module("distributed")
     except ImportError:
-        raise SystemExit("a dask.distributed cluster needs its client: pip install 'gllm-core-concurrency[campaign]'") from None
+        raise _no_cluster(
+            "a dask.distributed cluster needs its client: pip install 'gllm-core-concurrency[campaign]'"
+        ) from None
     losses = (BrokenExecutor, CancelledError, distributed.scheduler.KilledWorker, distributed.comm.CommClosedError)
-    with distributed.Client(address, timeout="20s", set_as_default=False) as client:
-        client.wait_for_workers(1, timeout=NO_WORKERS_S)
+    try:
+        connected: Any = distributed.Client(address, timeout="20s", set_as_default=False)
+        connected.wait_for_workers(1, timeout=NO_WORKERS_S)
+    except (OSError, ValueError) as error:
+        raise _no_cluster(f"no cluster at {address!r}: {error}; start its scheduler and a worker first") from None
+    with connected as client:
         if packages is not None:
             client.upload_file(str(packages))
         threads: dict[str, int] = client.nthreads()
@@ -103,6 +110,11 @@ def cluster(address: str, packages: Path | None = None) -> Generator[Workers]:
 
         with client.get_executor(pure=False) as executor:
             yield Workers(said, slots, lambda: executor, losses, alive)
+
+
+def _no_cluster(what: str) -> SystemExit:
+    print(what, file=sys.stderr)
+    return SystemExit(2)  # as for other arguments that are of no use
 
 
 def worker_name() -> str:
