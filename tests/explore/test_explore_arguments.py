@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 import threading
 import warnings
 from collections.abc import AsyncIterator, Iterator
@@ -116,7 +117,7 @@ def test_a_module_in_a_package_that_is_not_imported_yet(tmp_path: Path, monkeypa
     folder = tmp_path / "package_of_theirs"
     folder.mkdir()
     Path(folder, "__init__.py").write_text("raise AssertionError('imported')")
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
     with pytest.warns(RuntimeWarning, match=r"met no line of modules=\['package_of_theirs\.counter'\]"):
         search(one_step, modules=["package_of_theirs.counter"])
 

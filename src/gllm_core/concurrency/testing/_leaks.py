@@ -106,9 +106,10 @@ def _counted(limiters: Any) -> Sequence[CapacityLimiter] | None:
     if limiters is None:
         return None
     remedy = "pass a list of anyio.CapacityLimiter, or None for all there are"
-    if isinstance(limiters, CapacityLimiter) or not isinstance(limiters, Iterable):
-        raise TypeError(f"no_leaks() got limiters={limiters!r}; {remedy}")
-    counted: tuple[Any, ...] = tuple(limiters)
+    try:
+        counted: tuple[Any, ...] = tuple(limiters)
+    except TypeError:
+        raise TypeError(f"no_leaks() got limiters={limiters!r}; {remedy}") from None
     for limiter in counted:
         if not isinstance(limiter, CapacityLimiter):
             raise TypeError(f"no_leaks() got {limiter!r} in limiters; {remedy}")

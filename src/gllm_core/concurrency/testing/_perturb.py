@@ -72,8 +72,8 @@ def of_library(filename: str) -> bool:
 def perturb(seed: int | str, *, lines: bool = True) -> Generator[Perturbation]:
     """Disturb the scheduling of the block, as *seed* says: what goes wrong once in a month goes wrong in seconds.
 
-    The seed chooses the interpreter's switch interval, and how likely a pause or a garbage collection is at each line of
-    `gllm_core.concurrency` that any thread runs.
+    The seed chooses the interpreter's switch interval, which all code feels, and how likely a pause or a garbage collection is
+    at each line of `gllm_core.concurrency` that any thread runs. Lines of other modules are not watched.
 
     Args:
         seed: the same choices for the same seed; which thread comes to a line when is the machine's.
