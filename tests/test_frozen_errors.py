@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 
-import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from gllm_core.concurrency import asyncify, asyncify_context, asyncify_iterator, syncify, syncify_iterator
 from subprocess_tools import COMMON, run_program
@@ -50,10 +50,9 @@ async def test_a_frozen_error_reaches_the_awaiter() -> None:
 
     caught: list[BaseException] = []
     for call in (asyncify(fails), lambda: anext(asyncify_iterator(source)()), enter):
-        try:
+        with pytest.raises(Exception) as info:  # noqa: PT011 # whatever comes is looked at below
             await call()
-        except Exception as error:
-            caught.append(error)
+        caught.append(info.value)
     assert [error is thrown for error, thrown in zip(caught, raised, strict=True)] == 3 * [True]
     assert [type(error.__context__) for error in caught] == 3 * [LookupError]
 
@@ -63,7 +62,7 @@ def test_a_frozen_error_reaches_the_caller() -> None:
     error = Frozen(1)
 
     async def fails() -> None:
-        await anyio.sleep(0)
+        await checkpoint()
         raise error
 
     async def source() -> AsyncIterator[int]:

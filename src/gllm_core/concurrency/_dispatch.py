@@ -38,6 +38,7 @@ from ._call import Call
 from ._callables import not_awaitable
 from ._errors import PortalNotRunningError
 from ._loops import AsyncioTasks, GroupTasks
+from ._outcome import set_context
 from ._registry import registry
 from ._threads import known_thread, thread_exists
 
@@ -120,7 +121,7 @@ class Dispatcher:
             if call in self._calls:
                 call.wait(self)
             if call.error is not None and not isinstance(call.error, CancelledError):
-                interrupt.__context__ = call.error
+                set_context(interrupt, call.error)
             call.error = call.value = None
             raise
         return True

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
+
+_context: Any = vars(BaseException)["__context__"]
+
+
+def set_context(error: BaseException, context: BaseException | None) -> None:
+    """Set its `__context__`, as the interpreter does: also where no attribute can be set, as in a frozen dataclass."""
+    _context.__set__(error, context)
 
 
 def raise_unchanged(error: BaseException) -> NoReturn:
@@ -10,9 +17,9 @@ def raise_unchanged(error: BaseException) -> NoReturn:
 
     Raising inside an `except` block of the caller would make Python put the caller's exception into `__context__`.
     """
-    context = error.__context__
+    context = _context.__get__(error)
     try:
         raise error
     finally:
-        error.__context__ = context
+        set_context(error, context)
         del error, context
