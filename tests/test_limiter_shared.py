@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 from anyio import CapacityLimiter
+from anyio.lowlevel import checkpoint
 
 from gllm_core.concurrency import asyncify
 from handshakes import WAIT_S, Gate, Running, happened, waiting
@@ -97,4 +99,40 @@ def test_a_function_abandoned_by_a_closed_loop_hands_its_token_to_the_next_loop(
     anyio.run(abandon)
     anyio.run(wait_for_token)
     assert got == [1]
+    assert limiter.borrowed_tokens == 0
+
+
+@pytest.mark.parametrize("already_waits", [False, True])
+def test_a_loop_that_stands_still_keeps_no_token(already_waits: bool) -> None:
+    """A function that its loop has left behind, stopped but not closed, hands its token on when it returns. proves: A3, A6"""
+    limiter, gate, got = CapacityLimiter(1), Gate(), list[int]()
+
+    def function() -> None:
+        gate()
+
+    async def abandon() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(asyncify(function, limiter=limiter, cancellable=True))
+            await gate.running()
+            group.cancel_scope.cancel()
+
+    async def wait_for_token() -> None:
+        with anyio.fail_after(WAIT_S):
+            async with anyio.create_task_group() as group:
+                if not already_waits:
+                    gate.leave.set()
+                    await happened(gate.left)
+                group.start_soon(asyncify(got.append, limiter=limiter), 1)
+                if already_waits:
+                    await waiting(limiter)
+                    gate.leave.set()
+
+    stands_still = asyncio.new_event_loop()
+    try:
+        stands_still.run_until_complete(abandon())
+        anyio.run(wait_for_token)
+        assert (got, limiter.borrowed_tokens) == ([1], 0)
+        stands_still.run_until_complete(checkpoint())  # what it hears then, it makes nothing of
+    finally:
+        stands_still.close()
     assert limiter.borrowed_tokens == 0
