@@ -130,6 +130,10 @@ class ThreadCall(BlockingCall):
         if self._returned:
             if self.loan is not None:  # the lender may be waiting for it, and this loop may never turn again
                 self.release(None)
+            elif self.turnstile is not None and not self._loop.is_running():  # nor now, and another loop may be waiting
+                self._released = True
+                with suppress(RuntimeError):  # the limiter tells a loop that is closed
+                    self.release(None)
             self._outbox.send(self, self._loop)
 
     def refuse(self, error: RuntimeError) -> None:
