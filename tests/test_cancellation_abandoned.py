@@ -163,3 +163,20 @@ async def test_a_lost_error_behind_a_cancellation_that_waited_is_logged_or_raise
         group.cancel_scope.cancel()
         gate.leave.set()
     assert len(reached) + len(ours(caplog)) == 1
+
+
+@asyncio_only
+@pytest.mark.parametrize("thrown", [SystemExit, LookupError])
+async def test_an_error_behind_whatever_made_the_awaiter_leave_is_logged(
+    thrown: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What runs the awaiter's coroutine, or a signal handler, may raise in it; the function's error is not lost. proves: A6"""
+    limiter, gate = CapacityLimiter(1), Gate(ValueError("lost?"))
+    awaiter = asyncify(gate, limiter=limiter)()
+    awaiter.send(None)
+    await gate.running()
+    with pytest.raises(thrown):
+        awaiter.throw(thrown())
+    gate.leave.set()
+    await all_tokens_come_back(limiter)
+    assert [record.exc_info[1] for record in ours(caplog) if record.exc_info] == [gate.error]
