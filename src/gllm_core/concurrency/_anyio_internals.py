@@ -240,7 +240,8 @@ def is_native_cancellation(error: BaseException | None) -> bool:
 
 def is_scope_cancellation(error: BaseException) -> bool:
     """Whether an AnyIO scope cancelled, which will do so again at the next checkpoint; not `Task.cancel`, which will not."""
-    return bool(error.args) and "cancel scope" in str(error.args[0])
+    message = error.args[0] if error.args else None  # of any type, where `Task.cancel` was given it
+    return isinstance(message, str) and message.startswith("Cancelled via cancel scope ")  # AnyIO looks for the same
 
 
 _importing = threading.RLock()

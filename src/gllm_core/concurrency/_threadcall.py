@@ -193,7 +193,7 @@ class ThreadCall(BlockingCall):
             both = native and is_scope_cancellation(cancelled)
             if not both:
                 raise
-        except (GeneratorExit, KeyboardInterrupt):  # the loop was closed over the awaiter; or Ctrl-C ends the loop's run
+        except BaseException:  # the loop was closed over the awaiter; or Ctrl-C, or what a signal raises, ends its run
             self._abandoned = True
             raise
         finally:
