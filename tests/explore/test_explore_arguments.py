@@ -138,3 +138,19 @@ def test_a_script_that_names_its_own_file(tmp_path: Path) -> None:
     assert ran.status == 0, ran.stderr
     assert ran.stderr.count("RuntimeWarning: explore() met no line of modules=['counter']") == 1, ran.stderr
     assert "as a script does, which is '__main__'" in ran.stderr
+
+
+def test_explore_may_be_called_whichever_way_it_was_imported() -> None:
+    """`testing.explore` is a function by one import and a package by another; both may be called, and have `search`."""
+    program = """
+        {first}
+        {second}
+        assert explore(int).exhausted
+        from gllm_core.concurrency.testing.explore import search
+        import gllm_core.concurrency.testing.explore as package
+        assert package.search is search
+        """
+    name, package = "from gllm_core.concurrency.testing import explore", "import gllm_core.concurrency.testing.explore"
+    for first, second in ((name, package), (package, name)):
+        ran = run_program(program.replace("{first}", first).replace("{second}", second))
+        assert ran.status == 0, ran.stderr
