@@ -23,11 +23,9 @@ __all__ = ["HangError", "LeakError", "Perturbation", "explore", "fresh_portal", 
 
 
 def __getattr__(name: str) -> Any:
-    """`explore`, imported when it is asked for: the explorer is a package of its own."""
+    """`explore`, imported when it is asked for: the explorer is a package of its own, which may be called."""
     if name != "explore":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    found = import_module(f"{__name__}.explore").explore
-    globals()["explore"] = found  # over the package of that name, which the import has put here
-    return found
+    return import_module(f"{__name__}.explore")
