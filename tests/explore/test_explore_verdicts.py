@@ -83,6 +83,29 @@ def test_a_sample_says_its_size_and_is_reproducible(strategy: Any) -> None:
     assert found[0].schedules == found[1].schedules
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_a_sample_of_a_small_scenario_is_a_small_one(seed: int) -> None:
+    """Where priorities change is chosen among the points that there are: twenty samples find an update that is lost."""
+
+    def update_in_two_steps() -> None:
+        lock, counter = threading.Lock(), [0]
+
+        def add() -> None:
+            with lock:
+                value = counter[0]
+            with lock:
+                counter[0] = value + 1
+
+        threads = [threading.Thread(target=add) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert counter == [2]
+
+    _finding(search(update_in_two_steps, strategy="pct", schedules=20, seed=seed), Kind.ASSERTION)
+
+
 def test_explore_raises_with_the_line_that_replays() -> None:
     """The failure is an AssertionError whose text has everything; the line in it fails in the same way."""
     with pytest.raises(ScheduleError, match="an update was lost") as caught:

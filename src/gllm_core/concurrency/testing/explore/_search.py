@@ -45,7 +45,9 @@ class Search:
 
     def sample(self, name: str, strategy: Pct | RandomWalk) -> Result:
         self._limit = 1_000 if self._limit is None else self._limit
-        self._warm_up()
+        steps = self._warm_up()
+        if isinstance(strategy, Pct):
+            strategy.length = max(strategy.length, steps)
         while self._runs < self._limit:
             if self._deadline is not None and monotonic() >= self._deadline:
                 return self._result(Verdict.BUDGET, name, f"BUDGET {self._runs} {name.upper()} (time; {self._limit} asked for)")
@@ -68,9 +70,9 @@ class Search:
             return self._result(Verdict.REPLAYED, "replay", "REPLAYED without a finding")
         return self._result(Verdict.FAILED, "replay", "", replace(finding, steps=tuple(outcome.notes)))
 
-    def _warm_up(self) -> None:
-        """What is imported or cached at first use must not make the first schedule differ from the second."""
-        self._runner.run(Lenient([]))
+    def _warm_up(self) -> int:
+        """What is imported or cached at first use must not make the first schedule differ from the second. How long it was."""
+        return self._runner.run(Lenient([])).steps
 
     def _one(self, strategy: Exhaustive | Pct | RandomWalk) -> Outcome | None:
         """Run the next schedule. Its outcome if it is a finding."""

@@ -123,7 +123,8 @@ class Pct:
     def __init__(self, seed: int, depth: int = 3) -> None:
         self._random = random.Random(seed)
         self._depth = depth
-        self._length = 50
+        self.length = 1
+        """How many points the longest run so far has had: the priorities change somewhere among so many."""
         self._runs = 0
         self._priorities: dict[int, float] = {}
         self._changes: list[int] = []
@@ -133,16 +134,16 @@ class Pct:
         self._runs += 1
         self._priorities = {}
         depth = 1 + self._runs % self._depth
-        self._changes = sorted(self._random.randrange(1, self._length + 1) for _ in range(depth))
-        self._fault_at = self._random.randrange(self._length + 1)
+        self._changes = sorted(self._random.randrange(1, self.length + 1) for _ in range(depth))
+        self._fault_at = self._random.randrange(self.length + 1)
         return True
 
     def choose(self, position: int, choice: Choice, step: int) -> int:
-        self._length = max(self._length, step)
+        self.length = max(self.length, step)
         if step >= self._fault_at:
             faults = [index for index in range(len(choice.options)) if choice.injects(index)]
             if faults:
-                self._fault_at = self._length * 2 + 1
+                self._fault_at = self.length * 2 + 1
                 return self._random.choice(faults)
         if choice.kind == "fault":
             return 0
