@@ -114,13 +114,13 @@ class RandomWalk:
 
 
 class Pct:
-    """Probabilistic concurrency testing: threads have random priorities, which change at `depth - 1` random points.
+    """Probabilistic concurrency testing: threads have random priorities, which change at `d - 1` random points.
 
-    A bug that needs *depth* ordering constraints among n threads and k points is hit with a probability of at least
-    1 / (n * k ** (depth - 1)) in each run.
+    A bug that needs d ordering constraints among n threads and k points is hit with a probability of at least
+    1 / (n * k ** (d - 1)) in each run. Run after run, d goes from 1 to *depth*, and begins anew.
     """
 
-    def __init__(self, seed: int, depth: int = 3) -> None:
+    def __init__(self, seed: int, depth: int = 4) -> None:
         self._random = random.Random(seed)
         self._depth = depth
         self.length = 1
@@ -133,8 +133,8 @@ class Pct:
     def start(self) -> bool:
         self._runs += 1
         self._priorities = {}
-        depth = 1 + self._runs % self._depth
-        self._changes = sorted(self._random.randrange(1, self.length + 1) for _ in range(depth))
+        changes = self._runs % self._depth  # none, too: some bugs show only if nobody is held up
+        self._changes = sorted(self._random.randrange(1, self.length + 1) for _ in range(changes))
         self._fault_at = self._random.randrange(self.length + 1)
         return True
 
