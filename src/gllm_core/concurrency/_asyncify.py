@@ -34,7 +34,7 @@ class _AsyncifyDecorator(Protocol):
 class _OfLoop:
     """What AnyIO would look up at each call, for one loop, which it does not keep alive."""
 
-    __slots__ = ("effective_deadline", "limiter", "loop", "outbox", "scope", "token")
+    __slots__ = ("effective_deadline", "limiter", "loop", "outbox", "scope", "token", "unsettled")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         import_asyncio_backend()  # which `current_token` would do while another thread may fork
@@ -44,8 +44,18 @@ class _OfLoop:
         self.scope = type(CancelScope())
         self.token: Any = functools.partial(type(token), token.backend_class)
         self.outbox = Outbox(loop)
+        self.unsettled: dict[ThreadCall, None] = {}
+        """Those that were to be left when there were no frames to do it with (RecursionError)."""
         registry.when_used()
         self.effective_deadline = token.backend_class.current_effective_deadline
+
+    def leave(self, call: ThreadCall, loop: asyncio.AbstractEventLoop) -> None:
+        call.leave(loop)
+        self.unsettled.pop(call, None)
+
+    def settle(self, loop: asyncio.AbstractEventLoop) -> None:
+        for call in list(self.unsettled):
+            self.leave(call, loop)
 
 
 class _OfThread(threading.local):
@@ -125,6 +135,8 @@ def asyncify(func: Any = None, *, cancellable: Any = False, limiter: Any = None)
         of_loop = _of_thread.loop
         if of_loop is None or of_loop.loop() is not loop:
             of_loop = _of_thread.loop = _OfLoop(loop)
+        if of_loop.unsettled:
+            of_loop.settle(loop)
         cancels = cancels_of(asyncio.current_task(loop))
         if of_loop.effective_deadline() == -inf or cancels:
             await checkpoint()  # cancelled already: the function never starts
@@ -140,7 +152,8 @@ def asyncify(func: Any = None, *, cancellable: Any = False, limiter: Any = None)
             call.prepare(loop, of_loop.token(loop), of_loop.scope(), copy_context(), of_loop.outbox)
             _workers.start(call)
         except BaseException:  # a cancellation; no thread could be started; or an interrupt, which may come anywhere
-            call.leave(loop)
+            of_loop.unsettled[call] = None
+            of_loop.leave(call, loop)
             raise
         try:
             await call.wait(cancellable, cancels)

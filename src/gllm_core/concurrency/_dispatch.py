@@ -117,7 +117,12 @@ class Dispatcher:
                 call.renew()
                 return False
         except BaseException as interrupt:
-            call.cancel()
+            try:
+                call.cancel()
+            except RecursionError:  # not a frame is left for that, but what is in C needs none
+                if not call.begun:
+                    self._calls.pop(call, None)
+                raise
             if call in self._calls:
                 call.wait(self)
             if call.error is not None and not isinstance(call.error, CancelledError):

@@ -71,6 +71,7 @@ class ThreadCall(BlockingCall):
         "_abandoned",
         "_context",
         "_done",
+        "_left",
         "_loop",
         "_outbox",
         "_released",
@@ -89,7 +90,7 @@ class ThreadCall(BlockingCall):
         context: Context,
         outbox: Outbox,
     ) -> None:
-        self._abandoned = self._done = self._returned = self._released = False
+        self._abandoned = self._done = self._left = self._returned = self._released = False
         self._unclaimed = [None]
         self._outbox = outbox
         self._waiter: asyncio.Future[None] | None = None
@@ -161,8 +162,12 @@ class ThreadCall(BlockingCall):
             self._waiter.set_result(None)
 
     def leave(self, loop: object) -> None:
-        """The awaiter cannot wait. If the function has not begun, it never will; else it is abandoned."""
-        if not self.has_token or self.claim():
+        """The awaiter cannot wait. If the function has not begun, it never will; else it is abandoned.
+
+        Once more completes what was broken off.
+        """
+        if not self.has_token or self._left or self.claim():
+            self._left = True
             self.release_if_held(loop)
         else:
             self._abandoned = True
