@@ -70,6 +70,8 @@ class CarrierTask(StepTask):
         self._step = step
         try:
             self._dispatcher.wake(StepTask.resume, self)
+        except RecursionError:  # which is a RuntimeError, and says nothing of the loop
+            raise
         except RuntimeError:  # the loop is closed
             self._dispatcher.bury()
 

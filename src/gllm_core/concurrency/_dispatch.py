@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from contextlib import suppress
 from inspect import isawaitable
 from math import inf
 from types import CoroutineType
@@ -119,12 +118,12 @@ class Dispatcher:
         except BaseException as interrupt:
             try:
                 call.cancel()
+                if call in self._calls:
+                    call.wait(self)
             except RecursionError:  # not a frame is left for that, but what is in C needs none
                 if not call.begun:
                     self._calls.pop(call, None)
                 raise
-            if call in self._calls:
-                call.wait(self)
             if call.error is not None and not isinstance(call.error, CancelledError):
                 set_context(interrupt, call.error)
             call.error = call.value = None
@@ -151,8 +150,12 @@ class Dispatcher:
             if self._claim(call):
                 self._finish(call, CancelledError())
             return
-        with suppress(RuntimeError):  # the loop is gone; the caller's health check ends the call
+        try:
             self._tasks.wake(self._deliver_cancel, call)
+        except RecursionError:
+            raise
+        except RuntimeError:  # the loop is gone; the caller's health check ends the call
+            pass
 
     def wake(self, act: Callable[[T], object], of: T) -> None:
         """Have the loop, which serves already, call ``act(of)``. Raises RuntimeError if it is closed."""
@@ -219,6 +222,8 @@ class Dispatcher:
         if self.accepts:
             try:
                 self._tasks.wake(self._start, call)  # type: ignore[union-attr] # set before the state is OPEN
+            except RecursionError:  # which is a RuntimeError, and says nothing of the loop
+                raise
             except RuntimeError:  # the loop is closed, though `serve` never ended
                 self.bury()
             else:
