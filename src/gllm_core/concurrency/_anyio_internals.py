@@ -227,15 +227,16 @@ def would_block(error: Exception) -> bool:
 
 def is_cancellation(error: BaseException | None) -> bool:
     """Whether *error* is how a cancellation shows itself: on asyncio, on trio, or in a syncified call."""
-    return isinstance(error, BridgeCancelledError) or is_native_cancellation(error)
+    return issubclass(type(error), BridgeCancelledError) or is_native_cancellation(error)
 
 
 def is_native_cancellation(error: BaseException | None) -> bool:
-    """Whether *error* is what a loop cancels with. Unlike AnyIO, it can be asked where no loop runs any more."""
-    trio, of_asyncio = sys.modules.get("trio"), sys.modules.get("asyncio")
-    return isinstance(error, getattr(of_asyncio, "CancelledError", ())) or (
-        trio is not None and isinstance(error, trio.Cancelled)
-    )
+    """Whether *error* is what a loop cancels with. Unlike AnyIO, it can be asked where no loop runs any more.
+
+    The error itself is not asked, as `isinstance` would: it may raise.
+    """
+    kind, trio, of_asyncio = type(error), sys.modules.get("trio"), sys.modules.get("asyncio")
+    return issubclass(kind, getattr(of_asyncio, "CancelledError", ())) or (trio is not None and issubclass(kind, trio.Cancelled))
 
 
 def is_scope_cancellation(error: BaseException) -> bool:

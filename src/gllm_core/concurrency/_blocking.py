@@ -101,7 +101,7 @@ class BlockingCall(Job):
             value, self.value = self.value, None
             return value
         self.error = None
-        if isinstance(error, StopIteration):
+        if issubclass(type(error), StopIteration):
             raise RuntimeError(f"{self.name!r} raised StopIteration, which a coroutine cannot raise") from error
         try:
             raise_unchanged(error)

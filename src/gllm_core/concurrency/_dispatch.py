@@ -124,7 +124,7 @@ class Dispatcher:
                 if not call.begun:
                     self._calls.pop(call, None)
                 raise
-            if call.error is not None and not isinstance(call.error, CancelledError):
+            if call.error is not None and not issubclass(type(call.error), CancelledError):
                 set_context(interrupt, call.error)
             call.error = call.value = None
             raise
@@ -321,7 +321,9 @@ class Dispatcher:
                 error = _died(call)
                 raise
         except BaseException as raised:  # noqa: BLE001 # one call's SystemExit is not the portal's: it goes to its caller
-            error = _cancelled_error(raised) if is_native_cancellation(raised) else raised
+            error = raised
+            if is_native_cancellation(raised):
+                error = _cancelled_error(raised)
         finally:
             del result
             self._finish(call, error)
