@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable
-from types import TracebackType
 from typing import Any
 
 from ._outcome import raise_unchanged
@@ -173,10 +172,16 @@ class Scope:
         error, self.error = self.error, None
         manager, self._manager = self._manager, None
         self.entered = False
+        if error is None:
+            return bool(self._exit(manager, None, None, None))
+        at = error.__traceback__
         try:
-            return bool(self._exit(manager, *_exc_info(error)))
+            raise_unchanged(error)
+        except BaseException as handled:  # noqa: BLE001 # as below `with`: what the exit raises has it for its context
+            _set_traceback(handled, at)
+            return bool(self._exit(manager, type(handled), handled, at))
         finally:
-            del error
+            del error, at
 
     def leave_if_entered(self) -> None:
         if self.entered:
@@ -218,10 +223,16 @@ class AsyncScope:
         error, self.error = self.error, None
         manager, self._manager = self._manager, None
         self.entered = False
+        if error is None:
+            return bool(await self._exit(manager, None, None, None))
+        at = error.__traceback__
         try:
-            return bool(await self._exit(manager, *_exc_info(error)))
+            raise_unchanged(error)
+        except BaseException as handled:  # noqa: BLE001 # as below `async with`: what the exit raises has it for its context
+            _set_traceback(handled, at)
+            return bool(await self._exit(manager, type(handled), handled, at))
         finally:
-            del error
+            del error, at
 
     async def abandon(self, cause: BaseException) -> None:
         if self.entered:
@@ -235,5 +246,5 @@ def _kind_of(manager: object) -> Any:
     return type(manager)
 
 
-def _exc_info(error: BaseException | None) -> tuple[Any, Any, TracebackType | None]:
-    return (None, None, None) if error is None else (type(error), error, error.__traceback__)
+_set_traceback = BaseException.with_traceback
+"""Of no error itself, which may have another one, or refuse it, as in a frozen dataclass."""
