@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any
 
+from ._anyio_internals import is_cancellation, is_native_cancellation
 from ._outcome import raise_unchanged
 
 
@@ -49,6 +50,11 @@ class Stream:
             item = next(self._iterator)
         except StopIteration:
             return END
+        except BaseException as error:
+            if is_cancellation(error):  # which has ended a generator, and is no end of another source
+                self._over = False
+                self.close()
+            raise
         self._over = False
         return item
 
@@ -105,6 +111,9 @@ class AsyncStream:
             item = await anext(self._iterator)
         except StopAsyncIteration:
             return END
+        except BaseException as error:
+            self._over = not is_native_cancellation(error)  # which has ended a generator, and is no end of another source
+            raise
         self._over = False
         return item
 
