@@ -29,7 +29,7 @@ class CarrierTask(StepTask):
         """
         call = self._call
         if call is None or loop_runs_here() or chains.lead_here():
-            self._ask_through_syncify(step)
+            self._ask_through_syncify(step, last=last)
         elif call.done:
             return call.take()  # the error that ended it between two steps, as its portal stopped or died
         else:
@@ -108,7 +108,7 @@ class CarrierTask(StepTask):
         finally:
             registry.steps.pop(self, None)
 
-    def _ask_through_syncify(self, step: AsyncStep) -> None:
+    def _ask_through_syncify(self, step: AsyncStep, *, last: bool) -> None:
         """The first step, and those from a thread that blocks a loop: all that a syncified call knows applies."""
 
         async def ask_on_loop() -> None:
@@ -124,7 +124,16 @@ class CarrierTask(StepTask):
             await self._reply_on_loop()
 
         ask_on_loop.__qualname__ = self.name
-        syncify(ask_on_loop, portal=self._wanted if self._call is None else self._portal)()
+        ask = syncify(ask_on_loop, portal=self._wanted if self._call is None else self._portal)
+        job = current.job
+        if job is None or not (last and job.awaiter_cancelled):
+            ask()
+            return
+        current.job = Job(job.lendable)  # leaving is not cancelled by what came before
+        try:
+            ask()
+        finally:
+            current.job = job
 
     def _take(self) -> Any:
         if self._replied:
