@@ -59,7 +59,7 @@ class CarrierTask(StepTask):
     def dismiss(self, last: AsyncStep | None) -> None:
         """As `leave`, but nobody waits. From any thread."""
         if self._call is not None and not self._call.done:
-            self._put(lambda: self._run_last(last))
+            self._put(lambda: self._run_unheard(last))
 
     @property
     def must_not_wait(self) -> bool:

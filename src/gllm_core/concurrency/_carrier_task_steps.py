@@ -193,6 +193,15 @@ class StepTask:
         self._leaving = True
         return None if last is None else await last()
 
+    async def _run_unheard(self, last: AsyncStep | None) -> None:
+        """Nobody waits for it."""
+        try:
+            await self._run_last(last)
+        except BaseException as error:
+            if is_native_cancellation(error):
+                raise
+            logger.exception("%s raised after its consumer had left", self.name, extra=fields("abandoned_error", call=self.name))
+
     async def _park(self) -> None:
         if self._loop is not None:
             self._parked = self._loop.create_future()

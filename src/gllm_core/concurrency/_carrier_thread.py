@@ -73,7 +73,7 @@ class CarrierThread(StepThread):
                     if self.awaiter_cancelled:
                         self.awaiter_cancelled = False
                         self._scope = CancelScope()
-                    self.dismiss(last)
+                    self._put_last(last)
                 del last
                 await self._wait(cancels, last=True)
         finally:
@@ -83,6 +83,10 @@ class CarrierThread(StepThread):
 
     def dismiss(self, last: Step | None) -> None:
         """As `leave`, but nobody waits. From any thread."""
+        self._abandoned = True
+        self._put_last(last)
+
+    def _put_last(self, last: Step | None) -> None:
         if self.over or self.inherited:
             return
         if self._steps is not None:
@@ -122,6 +126,8 @@ class CarrierThread(StepThread):
                 await self._next_reply()
         except GeneratorExit:  # the loop was closed over the awaiter, or its coroutine
             self._abandoned = True
+            if self.over:
+                self.log_lost_error()
             raise
         except get_cancelled_exc_class() as cancelled:
             cancel_scope_of_worker(self._scope)

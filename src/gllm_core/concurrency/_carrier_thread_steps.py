@@ -160,6 +160,8 @@ class StepThread(BlockingCall):
         elif last and self.has_token:
             self.release_if_held(self._home.loop if on_loop else None)
             self.has_token = False
+        if last and (self._abandoned or not on_loop):
+            self.log_lost_error()
         if not on_loop:  # let go of the awaiter, so that the stream is dropped, and closed, as soon as its task is
             self._waiter = None
             return

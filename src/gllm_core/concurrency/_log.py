@@ -3,7 +3,7 @@
 Every record is on the logger `gllm_core.concurrency`, of level ERROR, and has the attribute `gllm_event`, which names what
 happened and does not change with the wording of the message. Beside it, by event:
 
-    abandoned_error   a function raised after its awaiter had left: `gllm_call`, and the error as `exc_info`
+    abandoned_error   a function, stream or scope raised after its awaiter had left: `gllm_call`, and the error as `exc_info`
     source_error      a stream's or scope's source raised when its portal was stopped: `gllm_call`, `exc_info`
     portal_crashed    the thread of the default or a reserve portal ended by an error: `gllm_portal`, `exc_info`
     callback_error    a callback on such a portal raised what would end its loop; it goes on: `gllm_portal`, `exc_info`
