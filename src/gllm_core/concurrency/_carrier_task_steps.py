@@ -16,6 +16,7 @@ from ._anyio_internals import asyncio, is_native_cancellation, running_asyncio_l
 from ._call import Call, not_running
 from ._chain import adopt
 from ._dispatch import Dispatcher
+from ._errors import PortalNotRunningError
 from ._log import fields, logger
 from ._portal import portals
 from ._registry import State
@@ -80,6 +81,8 @@ class StepTask:
         self._value: Any = None
         self._parked: asyncio.Future[None] | Event | None = None
         self._replied = self._stopping = self._leaving = False
+        self.refused_elsewhere = False
+        """Whether it was a call of the source's own that raised PortalNotRunningError in the last step."""
         self.began_at = 0.0
         self.thread_id: int | None = None
 
@@ -191,7 +194,11 @@ class StepTask:
 
     async def _run_last(self, last: AsyncStep | None) -> Any:
         self._leaving = True
-        return None if last is None else await last()
+        try:
+            return None if last is None else await last()
+        except PortalNotRunningError:
+            self.refused_elsewhere = True
+            raise
 
     async def _run_unheard(self, last: AsyncStep | None) -> None:
         """Nobody waits for it."""

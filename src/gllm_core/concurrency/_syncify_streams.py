@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterable, Callable, Generator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
@@ -146,8 +146,11 @@ def syncify_iterator(async_func: Any = None, *, portal: Any = None) -> Any:
             if carrier.must_not_wait:
                 carrier.dismiss(source.close)
             else:
-                with suppress(not_running):  # the portal's end has closed the source
+                try:
                     carrier.leave(source.close)
+                except not_running:
+                    if carrier.refused_elsewhere:  # else the portal's end has closed the source
+                        raise
 
     return dress(wrapper, func)
 
