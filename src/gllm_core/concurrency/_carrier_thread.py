@@ -32,17 +32,20 @@ class CarrierThread(StepThread):
         self._refuse_if_inherited()
         task = None if self._loop is None else asyncio.current_task(self._loop)
         cancels = cancels_of(task)
-        if self._deadline() == -inf or cancels:
-            await checkpoint()  # cancelled already: the step is not begun
-        self.began_at = time.monotonic()
-        registry.blocking[self] = None
         try:
+            if self._deadline() == -inf or cancels:
+                await checkpoint()  # cancelled already: the step is not begun
+            self.began_at = time.monotonic()
+            registry.blocking[self] = None
             if not self.has_token:
                 await self._acquire()
             self._replied = False
             self._put(step)
             del step
             await self._wait(cancels, last=False)
+        except get_cancelled_exc_class() as cancelled:
+            self._cancelled_natively = self._loop is not None and not is_scope_cancellation(cancelled)
+            raise
         finally:
             registry.blocking.pop(self, None)
         if self.error is not None:
@@ -78,7 +81,9 @@ class CarrierThread(StepThread):
                 await self._wait(cancels, last=True)
         finally:
             registry.blocking.pop(self, None)
-        if self.error is not None:
+        if self._cancelled_natively:  # which would not come again, as a scope's does, if the error went first
+            self.log_lost_error()
+        elif self.error is not None:
             self.take()
 
     def dismiss(self, last: Step | None) -> None:

@@ -71,6 +71,7 @@ class StepThread(BlockingCall):
 
     __slots__ = (
         "_abandoned",
+        "_cancelled_natively",
         "_context",
         "_deadline",
         "_home",
@@ -100,7 +101,7 @@ class StepThread(BlockingCall):
         self._context: Context | None = None
         self._waiter: asyncio.Future[None] | Event | None = None
         self._unclaimed = [None]
-        self._replied = self._abandoned = self._leaving = False
+        self._replied = self._abandoned = self._leaving = self._cancelled_natively = False
         self.over = False
         """Whether the last step was run, and thread and token are free."""
 
