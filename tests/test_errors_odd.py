@@ -16,7 +16,7 @@ from outcomes import outcome_of, outcome_of_awaiting
 class Odd(Exception):
     """It says nothing of itself: proxies do so once what they stand for is gone."""
 
-    @property
+    @property  # type: ignore[misc] # an attribute that can be set, of other objects
     def __class__(self) -> Any:
         raise LookupError
 

@@ -1,4 +1,4 @@
-"""A task is cancelled natively in a step; what the source raises as it is closed for that does not go before the cancellation."""
+"""`task.cancel()` in a step: what the source raises, as it is closed for that, does not go before the cancellation."""
 
 from __future__ import annotations
 

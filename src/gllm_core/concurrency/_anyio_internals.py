@@ -236,7 +236,9 @@ def is_native_cancellation(error: BaseException | None) -> bool:
     The error itself is not asked, as `isinstance` would: it may raise.
     """
     kind, trio, of_asyncio = type(error), sys.modules.get("trio"), sys.modules.get("asyncio")
-    return issubclass(kind, getattr(of_asyncio, "CancelledError", ())) or (trio is not None and issubclass(kind, trio.Cancelled))
+    return issubclass(kind, getattr(of_asyncio, "CancelledError", ())) or (
+        trio is not None and issubclass(kind, trio.Cancelled)
+    )
 
 
 def is_scope_cancellation(error: BaseException) -> bool:

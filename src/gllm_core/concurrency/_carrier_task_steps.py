@@ -207,7 +207,9 @@ class StepTask:
         except BaseException as error:
             if is_native_cancellation(error):
                 raise
-            logger.exception("%s raised after its consumer had left", self.name, extra=fields("abandoned_error", call=self.name))
+            logger.exception(
+                "%s raised after its consumer had left", self.name, extra=fields("abandoned_error", call=self.name)
+            )
 
     async def _park(self) -> None:
         if self._loop is not None:
