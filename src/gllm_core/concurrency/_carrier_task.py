@@ -9,12 +9,13 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
 
-from ._anyio_internals import loop_runs_here
+from ._anyio_internals import is_cancellation, loop_runs_here
 from ._call import not_running
 from ._carrier_task_steps import AsyncStep as AsyncStep
 from ._carrier_task_steps import Carriage, StepTask
 from ._chain import chains
 from ._inflight import Job, Loan, current, loans
+from ._outcome import set_context
 from ._registry import registry
 from ._syncify import syncify
 
@@ -100,10 +101,13 @@ class CarrierTask(StepTask):
             del step
             while not (self._replied or call.done):
                 call.wait(self._dispatcher)
-        except BaseException:
+        except BaseException as interrupt:
             call.cancel()
             while not call.done:
                 call.wait(self._dispatcher)
+            if call.error is not None and not is_cancellation(call.error):
+                set_context(interrupt, call.error)
+            call.error = None
             raise
         finally:
             registry.steps.pop(self, None)

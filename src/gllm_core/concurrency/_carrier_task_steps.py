@@ -12,7 +12,7 @@ from anyio import CancelScope, Event, get_cancelled_exc_class
 from anyio.from_thread import BlockingPortal
 from anyio.lowlevel import current_token
 
-from ._anyio_internals import asyncio, is_native_cancellation, running_asyncio_loop
+from ._anyio_internals import asyncio, is_cancellation, is_native_cancellation, running_asyncio_loop
 from ._call import Call, not_running
 from ._chain import adopt
 from ._dispatch import Dispatcher
@@ -132,6 +132,8 @@ class StepTask:
                     with suppress(get_cancelled_exc_class()):  # a native one: scopes do not reach in here
                         await rung.wait()
                         rung = Event()
+            if call.error is not None and not is_cancellation(call.error):
+                call.take()  # as if the source had been awaited
             raise
         finally:
             bell.wake = None
