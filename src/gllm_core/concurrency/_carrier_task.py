@@ -14,6 +14,7 @@ from ._call import not_running
 from ._carrier_task_steps import AsyncStep as AsyncStep
 from ._carrier_task_steps import Carriage, StepTask
 from ._chain import chains
+from ._errors import PortalNotRunningError
 from ._inflight import Job, Loan, current, loans
 from ._outcome import set_context
 from ._registry import registry
@@ -43,13 +44,21 @@ class CarrierTask(StepTask):
         del step
         return self._take()
 
-    def leave(self, last: AsyncStep, *, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> Any:
-        """Run *last* in the task, which then ends."""
+    def leave(self, last: AsyncStep, *, scope: bool = False, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> Any:
+        """Run *last* in the task, which then ends. If that was ended from inside before, what did it is raised: an error, such as
+        that of a child; or, of a *scope*, its cancellation.
+        """
         call = self._call
         if call is None:
             return None
-        if is_finalizing() or call.done:
+        if is_finalizing():
             raise not_running(self.name)
+        if call.done:
+            error = call.error
+            gone = error is None or is_cancellation(error) or issubclass(type(error), PortalNotRunningError)
+            if gone and not (scope and self._dispatcher.accepts):
+                raise not_running(self.name)
+            return call.take()
         try:
             return self.ask(lambda: self._run_last(last), last=True)
         except BaseException:

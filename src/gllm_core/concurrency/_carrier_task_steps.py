@@ -179,8 +179,8 @@ class StepTask:
                 del value
                 self._call.doorbell.release()  # type: ignore[union-attr] # it runs this
         except BaseException as raised:
-            if is_native_cancellation(raised):
-                await self._source.abandon(raised)  # type: ignore[union-attr] # let go of below only
+            if is_native_cancellation(raised) and await self._source.abandon(raised):  # type: ignore[union-attr] # let go of below only
+                return False  # as the verdict on what the body ends with, which the scope never sees
             raise
         finally:
             self._source = None

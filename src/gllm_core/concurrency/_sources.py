@@ -141,8 +141,9 @@ class AsyncStream:
             self._over = True
             await aclose()
 
-    async def abandon(self, cause: BaseException) -> None:
+    async def abandon(self, cause: BaseException) -> bool:
         await self.close()
+        return False
 
 
 class Scope:
@@ -243,11 +244,13 @@ class AsyncScope:
         finally:
             del error, at
 
-    async def abandon(self, cause: BaseException) -> None:
-        if self.entered:
-            self.error = cause
-            del cause
-            await self.leave()
+    async def abandon(self, cause: BaseException) -> bool:
+        """Leave it because of *cause*. Returns its verdict."""
+        if not self.entered:
+            return False
+        self.error = cause
+        del cause
+        return await self.leave()
 
 
 def _kind_of(manager: object) -> Any:

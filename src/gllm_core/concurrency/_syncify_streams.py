@@ -13,6 +13,7 @@ from anyio.from_thread import BlockingPortal
 from ._callables import dress, is_bare_method, name_of, reject_not_async_source
 from ._carrier_task import AsyncStep, CarrierTask
 from ._errors import PortalNotRunningError
+from ._outcome import set_context
 from ._portal import portals
 from ._sources import END, AsyncScope, AsyncStream
 
@@ -55,7 +56,12 @@ class _SyncifiedContext(AbstractContextManager[Any, bool]):
         self._scope = None
         scope.error = exc_value
         del exc_value, traceback
-        return bool(carrier.leave(scope.leave))
+        try:
+            return bool(carrier.leave(scope.leave, scope=True))
+        except BaseException as error:
+            if scope.error is not None:  # it was over before, and never saw what the body raises
+                set_context(error, scope.error)
+            raise
 
     def __del__(self) -> None:
         if self._carrier is not None:
@@ -184,7 +190,9 @@ def syncify_context(async_func: Any = None, *, portal: Any = None) -> Any:
         concurrent.futures.CancelledError: if it was cancelled while it was entered or left.
 
     **Cancellation:** Ctrl-C while it is entered or left cancels that, waits for its end and raises `KeyboardInterrupt`. Below
-    an asyncified function whose awaiter is cancelled, enter is cancelled too; an exit that begins after that is not.
+    an asyncified function whose awaiter is cancelled, enter is cancelled too; an exit that begins after that is not. What
+    cancels it from inside while the body runs (a deadline, a child of a task group that fails) leaves it at once, while the
+    body goes on; what that raises is raised at the exit.
 
     **Threads:** may be used from any thread; cancel scopes and task groups inside behave, as one task does it all.
 
