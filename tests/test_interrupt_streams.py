@@ -10,8 +10,8 @@ from subprocess_tools import run_program
 STEPS = {
     "first item": "next(syncify_iterator(source, portal=portal)(1))",
     "later item": "stream = syncify_iterator(source, portal=portal)(2); next(stream); next(stream)",
-    "enter": "syncify_context(contextlib.asynccontextmanager(source), portal=portal)(1).__enter__()",
-    "exit": "scope = syncify_context(contextlib.asynccontextmanager(source), portal=portal)(2); scope.__enter__(); scope.__exit__(*3 * [None])",
+    "enter": "scope(1).__enter__()",
+    "exit": "left = scope(2); left.__enter__(); left.__exit__(None, None, None)",
 }
 
 
@@ -31,6 +31,7 @@ async def source(endless_at):
     finally:
         raise ValueError("as it was cancelled")
     yield 2
+scope = syncify_context(contextlib.asynccontextmanager(source), portal=portal)
 when_started()
 try:
     {step}

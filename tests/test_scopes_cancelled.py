@@ -40,7 +40,7 @@ def ended_inside(make: Made, portal: BlockingPortal | None, raised: Exception | 
 
 @pytest.mark.parametrize("raised", [None, LookupError()], ids=["body ends", "body raises"])
 def test_the_error_of_a_child_is_raised_at_the_exit(portal: BlockingPortal | None, raised: Exception | None) -> None:
-    """What cancels the scope from inside is raised when the body is over, and not lost; nor is the body's. proves: I4, I2, S2"""
+    """What cancels the scope from inside is raised when the body is over; the body's own is not lost. proves: I4, I2, S2"""
     error = ValueError()
 
     async def fails() -> None:
@@ -73,7 +73,7 @@ def test_a_deadline_inside_is_raised_at_the_exit(portal: BlockingPortal | None) 
 
 
 def test_a_scope_that_deals_with_its_cancellation_is_left_in_peace(portal: BlockingPortal | None) -> None:
-    """A scope whose verdict on its own cancellation is true is over; the body's error, which it never saw, is not. proves: I4"""
+    """A scope that takes its own cancellation is over; the body's error, which it never saw, is not. proves: I4"""
 
     @asynccontextmanager
     async def limited() -> AsyncIterator[None]:
