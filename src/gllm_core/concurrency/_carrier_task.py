@@ -45,8 +45,8 @@ class CarrierTask(StepTask):
         return self._take()
 
     def leave(self, last: AsyncStep, *, scope: bool = False, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> Any:
-        """Run *last* in the task, which then ends. If that was ended from inside before, what did it is raised: an error, such as
-        that of a child; or, of a *scope*, its cancellation.
+        """Run *last* in the task, which then ends. If it was ended from inside before, what did that is raised: an error, such
+        as that of a child; or, of a *scope*, its cancellation.
         """
         call = self._call
         if call is None:
