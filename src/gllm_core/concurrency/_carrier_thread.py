@@ -43,8 +43,9 @@ class CarrierThread(StepThread):
             self._put(step)
             del step
             await self._wait(cancels, last=False)
-        except get_cancelled_exc_class() as cancelled:
-            self._cancelled_natively = self._loop is not None and not is_scope_cancellation(cancelled)
+        except BaseException as error:  # perhaps without a loop
+            if is_native_cancellation(error):
+                self._cancelled_natively = self._loop is not None and not is_scope_cancellation(error)
             raise
         finally:
             registry.blocking.pop(self, None)
