@@ -180,3 +180,16 @@ async def test_an_error_behind_whatever_made_the_awaiter_leave_is_logged(
     gate.leave.set()
     await all_tokens_come_back(limiter)
     assert [record.exc_info[1] for record in ours(caplog) if record.exc_info] == [gate.error]
+
+
+@asyncio_only
+async def test_an_error_that_came_just_before_the_awaiter_left_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The function's error is there, and the awaiter is closed before it takes its next step: it is not lost. proves: A6"""
+    limiter, gate = CapacityLimiter(1), Gate(ValueError("lost?"))
+    awaiter = asyncify(gate, limiter=limiter)()
+    awaiter.send(None)
+    await gate.running()
+    gate.leave.set()
+    await all_tokens_come_back(limiter)
+    awaiter.close()
+    assert [record.exc_info[1] for record in ours(caplog) if record.exc_info] == [gate.error]
