@@ -200,6 +200,8 @@ class ThreadCall(BlockingCall):
                 raise
         except BaseException:  # the loop was closed over the awaiter; or Ctrl-C, or what a signal raises, ends its run
             self._abandoned = True
+            if self._done:
+                self.log_lost_error()
             raise
         finally:
             self._waiter = None
