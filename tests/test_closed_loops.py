@@ -66,6 +66,22 @@ def test_a_report_that_was_dropped_with_its_loop_costs_no_token(monkeypatch: pyt
     assert anyio.run(abandoned.use_all_tokens) == 0
 
 
+def test_a_report_that_came_in_the_last_turn_of_its_loop_costs_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function that returns while its loop turns for the last time gives its token to the next loop. proves: A3"""
+    abandoned = Abandoned(1, monkeypatch)
+
+    def last_turn() -> None:
+        abandoned.gates[0].set()
+        abandoned.woken.wait(WAIT_S)
+        abandoned.loop.stop()
+
+    abandoned.loop.call_soon(last_turn)
+    abandoned.loop.run_forever()
+    assert abandoned.woken.is_set()
+    abandoned.loop.close()
+    assert anyio.run(abandoned.use_all_tokens) == 0
+
+
 def test_a_report_after_one_that_was_dropped_costs_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """A function that returns after its loop was closed wakes a waiter of another, though a report was dropped. proves: A3"""
     abandoned = Abandoned(2, monkeypatch)
