@@ -128,15 +128,20 @@ def test_fork_while_the_first_use_imports_the_backend() -> None:
         PROGRAM
         + """
 import importlib.abc
-at_import, go = threading.Event(), threading.Event()
+at_import, go, forked = threading.Event(), threading.Event(), threading.Event()
+main = threading.get_ident()
+def fork_waits():
+    return sys._current_frames()[main].f_code.co_name == "_before_fork"
 class Gate(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         at_import.set()
         go.wait(30)
+        while not forked.is_set() and not fork_waits():
+            time.sleep(0.001)
 sys.meta_path.insert(0, Gate())
 thread = in_thread(lambda: (syncify(one)(), at_import.set()))
 assert at_import.wait(30)
-os.register_at_fork(before=go.set)  # runs before the library's own hook
+os.register_at_fork(before=go.set, after_in_parent=forked.set, after_in_child=forked.set)  # before the library's own hook
 pid = os.fork()
 if pid == 0:
     say("child", syncify(one)())
