@@ -142,6 +142,9 @@ def dress(wrapper: _W, func: Callable[..., Any]) -> _W:
     wrapper.__module__ = getattr(named, "__module__", None) or type(named).__module__
     for mark in _COROUTINE_MARKS:
         vars(wrapper).pop(mark, None)  # syncify's wrapper is none, and asyncify's does not need it
+    if not isinstance(func, FunctionType):
+        # That of the function inside: a partial has fewer parameters, and so has a bound method.
+        vars(wrapper).pop("__signature__", None)
     wrapper.__wrapped__ = func  # type: ignore[attr-defined] # what functools.wraps sets, too
     return wrapper
 
