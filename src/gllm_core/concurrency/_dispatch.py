@@ -234,6 +234,15 @@ class Dispatcher:
 
     # On the loop's thread
 
+    def driven_here(self) -> Call | None:
+        """On the loop's thread: the call that its loop is running right now, if a task of asyncio is doing that."""
+        tasks = self._tasks
+        if isinstance(tasks, AsyncioTasks):
+            for call in list(self._calls):
+                if call.begun and tasks.is_driving(call):
+                    return call
+        return None
+
     async def serve(self, portal: BlockingPortal, on_open: Callable[[], object] | None = None) -> None:
         """Run calls until *portal* is stopped; then let them end (or end them, where the stop cancels), as AnyIO does."""
         kind = AsyncioTasks if running_asyncio_loop() is not None else GroupTasks
@@ -355,6 +364,16 @@ def portal_is_alive(portal: BlockingPortal) -> bool:
     """Whether *portal* was not stopped and its thread runs in this process. -1 stands for an AnyIO that does not say."""
     ident = portal_thread_ident(portal)
     return ident is not None and (ident == -1 or thread_exists(ident))
+
+
+def call_driven_here() -> Call | None:
+    """The call whose coroutine the loop of this thread runs right now: while it blocks that loop, no cancellation arrives."""
+    here = threading.get_ident()
+    for ref in registry.dispatchers.valuerefs():
+        dispatcher = ref()
+        if isinstance(dispatcher, Dispatcher) and dispatcher.ident == here and (call := dispatcher.driven_here()) is not None:
+            return call
+    return None
 
 
 def _cancelled_error(cancelled: BaseException) -> CancelledError:

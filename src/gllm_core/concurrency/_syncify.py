@@ -15,11 +15,11 @@ from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from anyio.from_thread import BlockingPortal
 
-from ._anyio_internals import asyncio, cancellation_watch, forget_async_library, loop_runs_here
+from ._anyio_internals import asyncio, cancellation_watch, forget_async_library, loop_runs_here, may_be_cancelled
 from ._call import Call, not_running
 from ._callables import dress, is_bare_method, name_of, reject_not_async, reject_syncified
 from ._chain import Block, Wait, chains, idents_of, stand_in
-from ._dispatch import Dispatcher
+from ._dispatch import Dispatcher, call_driven_here
 from ._errors import BlockedLoopWarning, PortalNotRunningError, ReentrantCallWarning
 from ._inflight import Job, Loan, current, innermost_open_loan, loans
 from ._portal import portals
@@ -161,7 +161,7 @@ def _call_from_afar(
         call = Call(func, args, kwargs, context, name)
         del args, kwargs, context
         if on_loop:
-            call.given_up = cancellation_watch()
+            call.given_up = _cancellation_watch()
         try:
             if job is not None:
                 job.attach(call)
@@ -175,6 +175,7 @@ def _call_from_afar(
             return call.take()
         except BridgeCancelledError as cancelled:
             if call.caller_cancelled:  # as if the task had awaited the coroutine; `asyncio.run` makes Ctrl-C of it
+                _tell_above()
                 raise asyncio.CancelledError(*cancelled.args) from cancelled
             raise
     finally:
@@ -182,6 +183,27 @@ def _call_from_afar(
             way.leave()
         finally:
             way.leave()  # once more, as Ctrl-C may have broken it off
+
+
+def _cancellation_watch() -> Callable[[], bool] | None:
+    """Whether the task whose loop is blocked is cancelled meanwhile; or its call above, which the loop cannot tell it."""
+    cancelled = cancellation_watch()
+    if cancelled is None:
+        return None
+
+    def look() -> bool:
+        above = call_driven_here()
+        waits = above is not None and above.cancel_requested and not above.cancel_delivered
+        return cancelled() or (waits and may_be_cancelled(asyncio.current_task()))
+
+    return look
+
+
+def _tell_above() -> None:
+    """What is raised now is the cancellation that the call above waits for: its loop does not bring it once more."""
+    above = call_driven_here()
+    if above is not None and above.cancel_requested:
+        above.cancel_delivered = True
 
 
 class _Way(Wait):
