@@ -16,7 +16,7 @@ from anyio.lowlevel import checkpoint
 
 from gllm_core.concurrency import get_default_portal, syncify
 from gllm_core.concurrency._call import Call
-from gllm_core.concurrency._dispatch import Dispatcher
+from gllm_core.concurrency._dispatch import Dispatcher, call_driven_here
 from gllm_core.concurrency._loops import AsyncioTasks, GroupTasks
 from gllm_core.concurrency._portal import portals
 from handshakes import WAIT_S
@@ -165,3 +165,16 @@ def test_a_coroutine_of_trio_that_is_closed_when_no_loop_runs_is_not_driven() ->
 
     tasks, inside = anyio.run(main, backend="trio")
     assert (inside, tasks.is_driving(call)) == (True, False)
+
+
+def test_whose_call_blocks_a_loop_is_known_on_its_thread() -> None:
+    """A task that AnyIO started on a portal is nobody's call, one that `syncify` started is one. proves: S7"""
+    portal = get_default_portal()
+
+    async def look() -> str | None:
+        call = call_driven_here()
+        return None if call is None else call.name
+
+    assert syncify(look)() == look.__qualname__
+    assert portal.call(look) is None
+    assert call_driven_here() is None
