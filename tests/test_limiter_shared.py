@@ -13,6 +13,9 @@ from anyio import CapacityLimiter
 from anyio.lowlevel import checkpoint
 
 from gllm_core.concurrency import asyncify
+from gllm_core.concurrency._inflight import Job
+from gllm_core.concurrency._threadcall import ThreadCall
+from gllm_core.concurrency._turnstile import Turnstile
 from handshakes import WAIT_S, Gate, Running, happened, waiting
 
 
@@ -99,6 +102,45 @@ def test_a_function_abandoned_by_a_closed_loop_hands_its_token_to_the_next_loop(
     anyio.run(abandon)
     anyio.run(wait_for_token)
     assert got == [1]
+    assert limiter.borrowed_tokens == 0
+
+
+def test_a_token_on_its_way_to_another_loop_is_not_given_back_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function that returns after its loop was closed gives its token back once, also before the waiter has it. proves: A3"""
+    limiter, gate, got = CapacityLimiter(1), Gate(), list[int]()
+    reported, given_back = threading.Event(), list[object]()
+    report, release = ThreadCall.report, Turnstile.release
+
+    def report_and_tell(call: ThreadCall) -> None:
+        report(call)
+        reported.set()
+
+    def note_release(turnstile: Turnstile, borrower: Job, loop: object) -> None:
+        if loop is None:
+            given_back.append(borrower)
+        release(turnstile, borrower, loop)
+
+    monkeypatch.setattr(ThreadCall, "report", report_and_tell)
+    monkeypatch.setattr(Turnstile, "release", note_release)
+
+    async def abandon() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(asyncify(gate, limiter=limiter, cancellable=True))
+            await gate.running()
+            group.cancel_scope.cancel()
+
+    async def wait_for_token() -> None:
+        with anyio.fail_after(WAIT_S):
+            async with anyio.create_task_group() as group:
+                group.start_soon(asyncify(got.append, limiter=limiter), 1)
+                await waiting(limiter)
+                gate.leave.set()
+                assert reported.wait(WAIT_S)  # with the loop blocked: the token cannot arrive meanwhile
+
+    anyio.run(abandon)
+    anyio.run(wait_for_token)
+    assert got == [1]
+    assert len(given_back) == 1
     assert limiter.borrowed_tokens == 0
 
 

@@ -135,6 +135,7 @@ class ThreadCall(BlockingCall):
                 self._released = True
                 with suppress(RuntimeError):  # the limiter tells a loop that is closed
                     self.release(None)
+                self._done = True  # it may be on its way to another loop, and is not given back again
             self._outbox.send(self, self._loop)
 
     def refuse(self, error: RuntimeError) -> None:
