@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 from anyio import CapacityLimiter
 from anyio.lowlevel import checkpoint
 
-from gllm_core.concurrency import asyncify, get_default_portal, in_flight, syncify, syncify_iterator
+from gllm_core.concurrency import PortalNotRunningError, asyncify, get_default_portal, in_flight, syncify, syncify_iterator
 from gllm_core.concurrency._call import Call
+from gllm_core.concurrency._carrier_task import CarrierTask
 from gllm_core.concurrency._carrier_task_steps import StepTask
 from gllm_core.concurrency._dispatch import Dispatcher
 from gllm_core.concurrency._loops import AsyncioTasks
@@ -45,13 +47,13 @@ async def test_a_call_that_could_not_be_left_is_left_at_the_next(monkeypatch: py
     assert (limiter.borrowed_tokens, in_flight()) == (0, ())
 
 
-def raise_in(step: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no loop be woken for *step* of a dispatcher."""
+def raise_in(step: Any, monkeypatch: pytest.MonkeyPatch, error: type[RuntimeError] = RecursionError) -> None:
+    """Have no loop be woken for *step*."""
     wake = AsyncioTasks.wake
 
     def woken(tasks: AsyncioTasks, act: Any, of: Any) -> None:
-        if getattr(act, "__func__", None) is step:
-            raise RecursionError
+        if getattr(act, "__func__", act) is step:
+            raise error
         wake(tasks, act, of)
 
     monkeypatch.setattr(AsyncioTasks, "wake", woken)
@@ -71,8 +73,13 @@ def test_a_call_that_could_not_be_handed_over_ends(monkeypatch: pytest.MonkeyPat
     assert get_default_portal() is portal
 
 
-def test_a_call_that_could_not_be_cancelled_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The caller leaves with its RecursionError, and the coroutine, which has begun, runs to its end. proves: S5, S6"""
+@pytest.mark.parametrize(("error", "raised"), [(RecursionError, RecursionError), (RuntimeError, KeyboardInterrupt)])
+def test_a_call_that_could_not_be_cancelled_goes_on(
+    error: type[RuntimeError], raised: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller leaves with its RecursionError, and the coroutine, which has begun, runs to its end. A loop that is closed
+    is looked after by the wait. proves: S5, S6
+    """
     begun = threading.Event()
     portal = get_default_portal()
     may_end, ended = portal.call(anyio.Event), threading.Event()
@@ -87,9 +94,9 @@ def test_a_call_that_could_not_be_cancelled_goes_on(monkeypatch: pytest.MonkeyPa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        raise_in(Dispatcher._deliver_cancel, patch)
+        raise_in(Dispatcher._deliver_cancel, patch, error)
         patch.setattr(Call, "wait", interrupted)
-        with pytest.raises(RecursionError):
+        with pytest.raises(raised):
             syncify(coroutine)()
     portal.call(may_end.set)
     assert ended.wait(WAIT_S)
@@ -123,3 +130,32 @@ def test_a_stream_that_cannot_be_closed_is_left() -> None:
     assert next(stream) == 1
     stream.close()
     assert in_flight() == ()
+
+
+def test_a_step_that_could_not_be_asked_for_ends_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The consumer has its RecursionError, the source is closed, and the portal goes on. proves: I3, S5"""
+    closed: list[bool] = []
+
+    async def source() -> AsyncIterator[int]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            closed.append(True)
+
+    portal = get_default_portal()
+    stream = syncify_iterator(source)()
+    assert next(stream) == 1
+    with monkeypatch.context() as patch:
+        raise_in(StepTask.resume, patch)
+        with pytest.raises(RecursionError):
+            next(stream)
+    assert (closed, in_flight()) == ([True], ())
+    assert get_default_portal() is portal
+
+
+def test_what_is_left_as_the_interpreter_ends_is_refused() -> None:
+    """No thread may wait for a loop's any more. proves: I3, P4"""
+    carrier: Any = SimpleNamespace(_call=object(), name="stream")
+    with pytest.raises(PortalNotRunningError):
+        CarrierTask.leave(carrier, carrier, is_finalizing=lambda: True)
