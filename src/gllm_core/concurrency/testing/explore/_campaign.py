@@ -25,8 +25,10 @@ MOST_S = 600.0
 """How long one that samples takes at most, in seconds: it cannot hand back what is left."""
 
 MOST_PREFIXES = 500
-SAMPLES = 100
-"""How many schedules a shard samples, with a seed of its own: the same samples, however many workers there are."""
+SAMPLES = 500
+"""How many schedules a shard samples, with a seed of its own: the same samples, however many workers there are. To start one costs
+as much as some thirty of them.
+"""
 
 
 @dataclass
