@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import AsyncIterator
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import anyio
 import pytest
@@ -20,6 +22,23 @@ SOON_S = 0.3
 async def outermost() -> None:
     async for _ in innermost():
         pass
+
+
+class Shy:
+    """An awaitable that waits for ever and cannot say what it is."""
+
+    def __await__(self) -> Iterator[Any]:
+        self._inner = anyio.Event().wait().__await__()
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._inner)
+
+    def __repr__(self) -> str:
+        raise ValueError("half made")
 
 
 async def innermost() -> AsyncIterator[int]:
@@ -55,6 +74,22 @@ def test_task() -> None:
         return 42
 
     assert asyncio.run(main()) == 42
+
+
+def test_things_that_do_not_want_to_be_looked_at() -> None:
+    """A weak proxy whose object is gone, and what is waited for and cannot say what it is, keep no hang from being ended."""
+    shy = Shy()
+    gone = weakref.proxy(shy)
+    del shy
+
+    async def main() -> None:
+        await Shy()
+
+    with pytest.raises(HangError) as caught, must_finish(SOON_S):
+        syncify(main)()
+    assert "Shy', whose repr raised ValueError" in caught.value.report
+    with pytest.raises(ReferenceError):
+        str(gone)
 
 
 def test_finished_in_time() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -144,6 +145,17 @@ def test_what_ends_soon_is_waited_for() -> None:
     with no_leaks(patience_s=10):
         threading.Thread(target=release.wait).start()
         threading.Timer(0.05, release.set).start()
+
+
+def test_a_weak_proxy_of_nothing_does_not_matter() -> None:
+    """Whatever is on the heap is asked by its type only, when limiters are looked for."""
+    thing = threading.Event()
+    gone = weakref.proxy(thing)
+    del thing
+    with no_leaks():
+        pass
+    with pytest.raises(ReferenceError):
+        str(gone)
 
 
 def test_ignore() -> None:

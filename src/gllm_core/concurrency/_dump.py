@@ -161,7 +161,7 @@ def _chain(call: InFlight) -> list[tuple[object, FrameType | None]]:
 
 def _inside(link: object, kind: type[T]) -> T | None:
     """The local variable of a suspended coroutine that is of that kind, if there is one."""
-    return next((thing for thing in gc.get_referents(link) if isinstance(thing, kind)), None)
+    return next((thing for thing in gc.get_referents(link) if issubclass(type(thing), kind)), None)
 
 
 def _is_of_any_thread(frame: FrameType) -> bool:

@@ -83,5 +83,8 @@ def line_of(frame: FrameType) -> str:
 
 
 def _short(thing: object) -> str:
-    text = repr(thing)
+    try:
+        text = repr(thing)
+    except Exception as error:  # noqa: BLE001 # of one that is half made, say; it must not cost the whole report
+        return f"{type(thing).__qualname__!r}, whose repr raised {type(error).__name__}"
     return text if len(text) <= 300 else f"{text[:300]}..."

@@ -73,7 +73,7 @@ class _Watchdog:
     def _watch(self) -> None:
         if self._ended.wait(self._seconds):
             return
-        self.report = report()
+        self.report = _report_anyway()
         if self._task is not None and self._loop is not None:
             with suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._task.cancel)
@@ -88,6 +88,14 @@ class _Watchdog:
             f"not finished after {self._seconds:g} s, and not to be interrupted\n{self.report}", file=sys.__stderr__, flush=True
         )
         os._exit(HANG_STATUS)
+
+
+def _report_anyway() -> str:
+    """The report; or why there is none, as the block is to be ended all the same."""
+    try:
+        return report()
+    except Exception as error:  # noqa: BLE001 # whatever it looked at
+        return f"no report: {type(error).__name__} as it was made"
 
 
 def _current_task() -> asyncio.Task[Any] | None:

@@ -46,11 +46,12 @@ def _task_parts() -> Iterator[str]:
     trio = sys.modules.get("trio")
     trio_task: Any = () if trio is None else trio.lowlevel.Task
     for thing in gc.get_objects():
-        if isinstance(thing, asyncio.Task):
-            task: asyncio.Task[Any] = thing  # pyright: ignore[reportUnknownVariableType] # of whatever it returns
+        # By its type: `isinstance` asks the thing itself, and a weak proxy raises, or a lazy object comes to life.
+        if issubclass(type(thing), asyncio.Task):
+            task: asyncio.Task[Any] = thing
             if not task.done():
                 yield f"task {task.get_name()!r} of asyncio, innermost line last:\n" + "\n".join(await_chain(task.get_coro()))
-        elif trio_task and isinstance(thing, trio_task):
+        elif trio_task and issubclass(type(thing), trio_task):
             other: Any = thing
             if inspect.iscoroutine(other.coro) and inspect.getcoroutinestate(other.coro) != inspect.CORO_CLOSED:
                 yield f"task {other.name!r} of trio, innermost line last:\n" + "\n".join(await_chain(other.coro))
