@@ -183,6 +183,36 @@ say(sorted(named))
     assert ran.lines == ["['MainThread']", """["'late'", "'waits'", "'waits_for'"]"""], ran
 
 
+def test_the_watch_outlives_a_closed_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says nothing there, and goes on once there is another one, as where a test's output is captured. proves: dump"""
+    monkeypatch.setenv(_watch.VARIABLE, "0.05")
+    ran = run_program(
+        COMMON
+        + """
+import io
+tried, reported = threading.Event(), threading.Event()
+class Closed(io.StringIO):
+    def write(self, text):
+        tried.set()
+        return super().write(text)
+class Stderr:
+    def write(self, text):
+        reported.set()
+    def flush(self):
+        pass
+sys.stderr = Closed()
+sys.stderr.close()
+async def late(event):
+    await asyncify(event.wait)(30)
+syncify(late)(tried)
+sys.stderr = Stderr()
+syncify(late)(reported)
+say(tried.is_set(), reported.is_set())
+"""
+    )
+    assert ran.lines == ["True True"], ran
+
+
 def test_the_watch_goes_on_in_a_forked_child(monkeypatch: pytest.MonkeyPatch) -> None:
     """From the child's first use of the library on. proves: dump, P3"""
     monkeypatch.setenv(_watch.VARIABLE, "0.05")

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import warnings
+from contextlib import suppress
 
 from ._dump import dump
 from ._registry import registry
@@ -40,7 +41,8 @@ class Watch:
     def _run(self) -> None:
         while True:
             time.sleep(self._limit_s / 4)
-            self.look()
+            with suppress(OSError, ValueError):  # stderr is a pipe that nobody reads, or was closed: it may be replaced
+                self.look()
 
     def look(self) -> None:
         now = time.monotonic()
