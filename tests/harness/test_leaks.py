@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from gllm_core.concurrency import asyncify, get_default_portal, syncify
-from gllm_core.concurrency.testing import LeakError, no_leaks
+from gllm_core.concurrency.testing import LeakError, fresh_portal, no_leaks
 from subprocess_tools import run_program
 
 SOON_S = 0.2
@@ -137,6 +137,39 @@ with no_leaks(patience_s=0.2):
     print(syncify(asyncify(int))("42"))
 """
     ).expect("42")
+
+
+def test_what_a_loop_keeps_is_known() -> None:
+    """Threads that AnyIO and asyncio keep for the loop of the default portal, as for files and for names, are no leaks, though
+    what runs on one is; nor are they where they are kept for the loop of the block.
+    """
+    begun, release = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        release.wait()
+
+    async def look() -> None:
+        await anyio.Path(os.devnull).exists()
+        await anyio.getaddrinfo("127.0.0.1", 80)
+
+    async def look_here() -> None:
+        with no_leaks(patience_s=SOON_S):
+            await look()
+
+    async def leave() -> None:
+        asyncio.get_running_loop().run_in_executor(None, wait)
+        begun.wait()
+
+    with fresh_portal():
+        with no_leaks(patience_s=SOON_S):
+            syncify(look)()
+        try:
+            (text,) = leaked(syncify(leave))
+        finally:
+            release.set()
+    assert text.startswith("thread 'asyncio_0', daemonic, in Condition.wait")
+    asyncio.run(look_here())
 
 
 def test_what_ends_soon_is_waited_for() -> None:

@@ -53,7 +53,7 @@ def _threads() -> list[Thing]:
             continue
         frame = frames.get(thread.ident or -1)
         over = frame is None and thread.ident is not None
-        if not over and not (frame is not None and _inside.is_idle_worker(frame)):
+        if not over and not (frame is not None and _inside.is_idle_worker(thread, frame)):
             things.append(Thing("thread", thread, _name_thread(thread, frame)))
     return things
 

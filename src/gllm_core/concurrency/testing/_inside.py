@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -127,6 +128,34 @@ def _stop_here(server: Any) -> None:
 _IDLE_IN = ("gllm_core/concurrency/_workers.py", "trio/_core/_thread_cache.py")
 
 
-def is_idle_worker(frame: FrameType) -> bool:
-    """Whether the thread whose innermost frame that is waits for work in a cache of worker threads, ours or trio's."""
-    return frame.f_code.co_filename.replace("\\", "/").endswith(_IDLE_IN)
+_EXECUTOR = "concurrent/futures/thread.py"
+
+
+def is_idle_worker(thread: threading.Thread, frame: FrameType) -> bool:
+    """Whether *thread*, whose innermost frame that is, waits for work in a cache of worker threads that outlives it: ours or
+    trio's, AnyIO's of a loop that is not closed, the default executor of a loop that is known here.
+    """
+    file = frame.f_code.co_filename.replace("\\", "/")
+    if file.endswith(_EXECUTOR) and frame.f_code.co_name == "_worker":
+        return any(thread in _executor_threads(loop) for loop in _known_loops())
+    return file.endswith(_IDLE_IN) or _idles_for_anyio(thread)
+
+
+def _known_loops() -> list[object]:
+    return [asyncio._get_running_loop(), *(server_loop(server) for server in live_servers())]
+
+
+def _executor_threads(loop: object) -> set[threading.Thread]:
+    """The threads of its default executor, if there is nothing to be done."""
+    executor: Any = getattr(loop, "_default_executor", None)
+    with suppress(AttributeError):  # there is none, or it is of another kind
+        if executor._work_queue.empty():
+            threads: set[threading.Thread] = executor._threads
+            return threads
+    return set()
+
+
+def _idles_for_anyio(thread: Any) -> bool:
+    with suppress(AttributeError, RuntimeError):  # none of AnyIO's; or the cache changes meanwhile: the next look sees
+        return thread in thread.idle_workers and not thread.loop.is_closed()
+    return False

@@ -72,7 +72,8 @@ def no_leaks(
     r"""Fail if the block leaves a thread, a task of the default portal, a borrowed token, a descriptor or a call behind.
 
     What is meant to stay is known: the default portal and the reserve portals, with their threads and descriptors, and idle
-    worker threads. All else must be gone *patience_s* seconds after the block; it is looked for again and again until then.
+    worker threads, also those that AnyIO and asyncio keep for a loop that goes on. All else must be gone *patience_s* seconds
+    after the block; it is looked for again and again until then.
 
     Args:
         patience_s: how long the end of what is ending already may take, in seconds.
