@@ -114,6 +114,20 @@ def test_token() -> None:
     assert text == "token 1 of a limiter of 3, borrowed by str"
 
 
+def test_a_limiter_without_statistics_is_passed_over() -> None:
+    """One of a user's own need not keep any; that is no leak, and no error of a test that does not use it."""
+
+    class Own(anyio.CapacityLimiter):
+        def __new__(cls, total_tokens: float) -> Own:
+            return object.__new__(cls)
+
+    own = Own(1)
+    with no_leaks(patience_s=SOON_S):
+        pass
+    with pytest.raises(NotImplementedError), no_leaks(limiters=[own]):
+        pass
+
+
 def test_what_stays_is_known() -> None:
     """The default portal, a reserve portal and idle workers are no leaks, though the block starts them."""
 

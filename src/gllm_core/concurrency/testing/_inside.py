@@ -91,8 +91,13 @@ def limiters() -> list[CapacityLimiter]:
     """Every limiter of the process, found through the garbage collector. Takes milliseconds."""
     # By its type: `isinstance` asks the thing itself, and a weak proxy raises, or a lazy object comes to life.
     found: list[CapacityLimiter] = [thing for thing in gc.get_objects() if issubclass(type(thing), CapacityLimiter)]
-    # One that was made outside a loop hands all on to another, made at its first use, which is found, too.
-    return [limiter for limiter in found if not hasattr(limiter, "_internal_limiter")]
+    # One that was made outside a loop hands all on to another, made at its first use, which is found, too. And a user's own
+    # may keep no statistics.
+    return [
+        limiter
+        for limiter in found
+        if not hasattr(limiter, "_internal_limiter") and type(limiter).statistics is not CapacityLimiter.statistics
+    ]
 
 
 def shared_limiters() -> list[CapacityLimiter]:
