@@ -12,10 +12,10 @@ import pytest
 from anyio import CapacityLimiter
 from anyio.lowlevel import checkpoint
 
-from gllm_core.concurrency import asyncify
+from gllm_core.concurrency import _turnstile, asyncify
 from gllm_core.concurrency._inflight import Job
 from gllm_core.concurrency._threadcall import ThreadCall
-from gllm_core.concurrency._turnstile import Turnstile
+from gllm_core.concurrency._turnstile import Turnstile, turnstile_of
 from handshakes import WAIT_S, Gate, Running, happened, waiting
 
 
@@ -61,6 +61,72 @@ def test_a_token_freed_on_one_loop_wakes_a_waiter_on_another(debug: bool) -> Non
 
     assert in_threads(first, second, backend_options={"debug": debug}) == []
     assert got == [1]
+    assert limiter.borrowed_tokens == 0
+
+
+BACKENDS = [("asyncio", "trio"), ("trio", "asyncio")]
+
+
+async def waits_outside(limiter: CapacityLimiter) -> None:
+    """Wait until a task waits for a token of *limiter*, but not in it."""
+    turnstile = turnstile_of(limiter)
+    with anyio.fail_after(WAIT_S):
+        while not any(place.freed is not None for place in list(turnstile._queue)):
+            await checkpoint()
+
+
+@pytest.mark.parametrize(("first", "second"), BACKENDS)
+def test_a_limiter_that_was_used_by_another_backend_makes_wait(first: str, second: str) -> None:
+    """A limiter is of the backend that used it first; those of another one wait for its tokens all the same: a cancelled one
+    leaves at once, and all others get their turn. proves: A3, A4, A11
+    """
+    pytest.importorskip("trio")
+    limiter = CapacityLimiter(1)
+    gate = Gate()
+    got: list[int] = []
+
+    async def main() -> None:
+        await gate.running()
+        with anyio.fail_after(WAIT_S):
+            async with anyio.create_task_group() as cancelled:
+                cancelled.start_soon(asyncify(got.append, limiter=limiter), 0)
+                await waits_outside(limiter)
+                cancelled.cancel_scope.cancel()
+            async with anyio.create_task_group() as group:
+                for number in (1, 2, 3):
+                    group.start_soon(asyncify(got.append, limiter=limiter), number)
+                await waits_outside(limiter)
+                gate.leave.set()
+
+    holder = threading.Thread(target=anyio.run, args=(asyncify(gate, limiter=limiter),), kwargs={"backend": first}, daemon=True)
+    holder.start()
+    anyio.run(main, backend=second)
+    holder.join(WAIT_S)
+    assert sorted(got) == [1, 2, 3]
+    assert limiter.borrowed_tokens == 0
+
+
+@pytest.mark.parametrize(("first", "second"), BACKENDS)
+def test_what_nobody_tells_a_waiter_of_another_backend_is_found(
+    first: str, second: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token that a user of AnyIO alone gives back reaches it, too. proves: A3, A11"""
+    pytest.importorskip("trio")
+    monkeypatch.setattr(_turnstile, "HEALTH_CHECK_S", 0.01)
+    limiter = CapacityLimiter(1)
+
+    async def borrow() -> None:
+        await limiter.acquire_on_behalf_of("somebody")
+
+    async def main() -> None:
+        with anyio.fail_after(WAIT_S):
+            async with anyio.create_task_group() as group:
+                group.start_soon(asyncify(int, limiter=limiter))
+                await waits_outside(limiter)
+                limiter.release_on_behalf_of("somebody")
+
+    anyio.run(borrow, backend=first)
+    anyio.run(main, backend=second)
     assert limiter.borrowed_tokens == 0
 
 

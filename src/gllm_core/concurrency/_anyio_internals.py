@@ -17,7 +17,7 @@ from contextvars import Context
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from anyio import WouldBlock
+from anyio import CapacityLimiter, WouldBlock
 from anyio.from_thread import BlockingPortal
 
 if TYPE_CHECKING:
@@ -223,6 +223,13 @@ def would_block(error: Exception) -> bool:
     """Whether *error* says that a limiter has no free token: AnyIO before 4.15 lets trio's own error through."""
     trio = sys.modules.get("trio")
     return isinstance(error, WouldBlock) or (trio is not None and isinstance(error, trio.WouldBlock))
+
+
+def is_of_other_backend(limiter: CapacityLimiter) -> bool:
+    """Whether only tasks of another kind of loop than the one that runs here can wait in *limiter*: it was first used there."""
+    other = "_trio" if running_asyncio_loop() is not None else "_asyncio"
+    kind = getattr(sys.modules.get(f"anyio._backends.{other}"), "CapacityLimiter", ())
+    return issubclass(type(getattr(limiter, "_internal_limiter", None) or limiter), kind)
 
 
 def is_cancellation(error: BaseException | None) -> bool:

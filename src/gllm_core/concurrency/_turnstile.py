@@ -10,17 +10,23 @@ from collections.abc import Callable, Set
 from contextlib import suppress
 from functools import partial
 from itertools import islice, takewhile
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import anyio
 from anyio import CapacityLimiter
+from anyio.lowlevel import checkpoint_if_cancelled
 
-from ._anyio_internals import would_block
+from ._anyio_internals import is_of_other_backend, would_block
 from ._delivery import Home
 from ._inflight import Job, current
 
+if TYPE_CHECKING:
+    from asyncio import TimerHandle
+
 HEALTH_CHECK_S = 1.0
-"""How often one who waits behind another loop's waiters looks whether that loop is still there, in seconds."""
+"""How often one who waits behind another loop's waiters looks whether that loop is still there, in seconds. And how often one
+who cannot wait in the limiter, which is of another backend, tries without having been told.
+"""
 
 
 def take_free_token(limiter: CapacityLimiter, borrower: object) -> bool:
@@ -37,13 +43,15 @@ def take_free_token(limiter: CapacityLimiter, borrower: object) -> bool:
 class _Place:
     """One waiter's place in the queue."""
 
-    __slots__ = ("borrower", "home", "turn")
+    __slots__ = ("borrower", "freed", "home", "turn")
 
     def __init__(self, borrower: Job, home: Home) -> None:
         self.borrower = borrower
         self.home = home
         self.turn: anyio.Event | None = None
         """Set once it may wait in the limiter; None from the start where it may at once."""
+        self.freed: anyio.Event | None = None
+        """Set when a token may be free, where the limiter is of another backend: then it waits here, not there."""
 
 
 class Turnstile:
@@ -53,6 +61,8 @@ class Turnstile:
     loop. So, while nobody waits, `_lock` guards it; once somebody waits, it belongs to the loop of the first in `_queue`.
     Those of that loop who come next to each other wait in the limiter itself, the others for their turn; and releases are sent
     to that loop. Tokens that other users of the limiter free, who know nothing of us, reach the first in the queue, too.
+
+    And it is of the backend where it was used first. Those of the other one cannot wait in it: they wait here, and try again.
     """
 
     def __init__(self, limiter: CapacityLimiter) -> None:
@@ -93,7 +103,10 @@ class Turnstile:
                 if call_later is not None:
                     call_later(HEALTH_CHECK_S, self._look, place, call_later)
                 await turn.wait()
-            await self.limiter.acquire_on_behalf_of(borrower)
+            if is_of_other_backend(self.limiter):
+                await self._acquire_from_other_backend(place)
+            else:
+                await self.limiter.acquire_on_behalf_of(borrower)
             self._leave(place)
         except BaseException:
             self._leave(place)
@@ -130,6 +143,7 @@ class Turnstile:
             self.limiter.release_on_behalf_of(borrower)
         else:
             self._release_with_gone({borrower})
+        self._tell_first()
 
     def _release_with_gone(self, free: Set[object]) -> None:
         """A token that is released goes to the next one who waits in the limiter, which may be one that is gone, too."""
@@ -178,6 +192,33 @@ class Turnstile:
                 for place in group:
                     self._forget(place)
                 self._release_with_gone(set())
+        self._tell_first()
+
+    async def _acquire_from_other_backend(self, place: _Place) -> None:
+        """Wait here for what the limiter cannot make this task wait for, and take it when it is free."""
+        while True:
+            await checkpoint_if_cancelled()
+            with self._lock:
+                if take_free_token(self.limiter, place.borrower):
+                    return
+                freed = place.freed = anyio.Event()
+            # Now and then without being told: other users of the limiter, who know nothing of us, free tokens, too.
+            call_later: Callable[..., TimerHandle] | None = getattr(place.home.loop, "call_later", None)
+            if call_later is None:
+                with anyio.move_on_after(HEALTH_CHECK_S):
+                    await freed.wait()
+            else:
+                timer = call_later(HEALTH_CHECK_S, freed.set)  # not a scope's, as above
+                try:
+                    await freed.wait()
+                finally:
+                    timer.cancel()
+
+    def _tell_first(self) -> None:
+        """If the first in the queue waits here, not in the limiter, a token may be free for it."""
+        if self._queue and (freed := self._queue[0].freed) is not None:
+            with suppress(RuntimeError):  # its loop is closed, which those behind it will see
+                self._queue[0].home.schedule(freed.set)
 
     def after_fork_in_child(self) -> None:
         """The functions that ran on other threads stayed with the parent, and so did their tokens."""
