@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from gllm_core.concurrency import syncify
-from gllm_core.concurrency.testing import HangError, must_finish
+from gllm_core.concurrency.testing import HangError, _hangs, must_finish
 from subprocess_tools import run_program
 
 SOON_S = 0.3
@@ -83,13 +83,25 @@ def test_things_that_do_not_want_to_be_looked_at() -> None:
     del shy
 
     async def main() -> None:
-        await Shy()
+        never: Any = Shy()
+        await never
 
     with pytest.raises(HangError) as caught, must_finish(SOON_S):
         syncify(main)()
     assert "Shy', whose repr raised ValueError" in caught.value.report
     with pytest.raises(ReferenceError):
         str(gone)
+
+
+def test_a_hang_ends_without_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever keeps the report from being made does not keep the block from being ended."""
+
+    def report() -> str:
+        raise MemoryError
+
+    monkeypatch.setattr(_hangs, "report", report)
+    with pytest.raises(HangError, match="no report: MemoryError"), must_finish(SOON_S):
+        threading.Event().wait()
 
 
 def test_finished_in_time() -> None:
