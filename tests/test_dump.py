@@ -141,6 +141,12 @@ def test_it_goes_to_stderr_by_default(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().err == "no bridge call is in flight\n"
 
 
+def test_a_program_without_stderr_is_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where it was started with the descriptor closed: a signal handler that dumps must not end it. proves: dump"""
+    monkeypatch.setattr("sys.stderr", None)
+    dump()
+
+
 def test_a_file_that_this_thread_is_writing_to_does_not_matter(capfd: pytest.CaptureFixture[str]) -> None:
     """A signal may come in the middle of a write, and another one is refused: the text goes there directly. proves: dump"""
 

@@ -29,7 +29,7 @@ _BEGINS = ("work", "_work", "_serve")
 
 
 def dump(file: TextIO | None = None) -> None:
-    r"""Write every bridge call in flight, and where it is stuck, to *file*; None stands for `sys.stderr`.
+    r"""Write every bridge call in flight, and where it is stuck, to *file*; None stands for `sys.stderr`, if there is one.
 
     For each call that waits: the stack of the thread that is blocked, then that of the coroutine that it waits for, down
     through the calls that this one makes, to the innermost line; and last, the limiters, with their tokens.
@@ -45,7 +45,9 @@ def dump(file: TextIO | None = None) -> None:
         'no bridge call is in flight\n'
     """
     text = "\n".join(_Report().lines()) + "\n"
-    target = sys.stderr if file is None else file
+    target: TextIO | None = sys.stderr if file is None else file
+    if target is None:  # the program has none: it was started without, or is a windowed one
+        return
     try:
         target.write(text)
         target.flush()
