@@ -141,8 +141,10 @@ def test_what_stays_is_known() -> None:
             assert syncify(nested)() == 42
 
 
-def test_what_the_first_use_makes_is_known() -> None:
-    """What the first calls of a process start stays, and is known: the portal, a worker thread, their descriptors."""
+@pytest.mark.parametrize("watch_s", ["0", "60"])
+def test_what_the_first_use_makes_is_known(watch_s: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process's first calls start stays, and is known: the portal, a worker thread, their descriptors, the watch."""
+    monkeypatch.setenv("GLLM_CONCURRENCY_WATCH", watch_s)
     run_program(
         """
 from gllm_core.concurrency import asyncify, syncify

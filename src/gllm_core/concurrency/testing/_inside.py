@@ -130,7 +130,8 @@ def _stop_here(server: Any) -> None:
     server.last_will = asyncio.get_running_loop().create_task(server.portal.stop(True))
 
 
-_IDLE_IN = ("gllm_core/concurrency/_workers.py", "trio/_core/_thread_cache.py")
+_IDLE_IN = ("gllm_core/concurrency/_workers.py", "gllm_core/concurrency/_watch.py", "trio/_core/_thread_cache.py")
+"""The watch among them: it is started by the first use, where it is asked for, and stays."""
 
 
 _EXECUTOR = "concurrent/futures/thread.py"
