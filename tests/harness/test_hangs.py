@@ -76,6 +76,24 @@ def test_task() -> None:
     assert asyncio.run(main()) == 42
 
 
+def test_task_of_trio() -> None:
+    """The same on trio; what the block raises itself, or what cancels it from outside, is not touched."""
+    trio = pytest.importorskip("trio")
+
+    async def main() -> int:
+        with pytest.raises(HangError, match="in test_task_of_trio"), must_finish(SOON_S):
+            await trio.sleep_forever()
+        with pytest.raises(ZeroDivisionError), must_finish(60):
+            raise ZeroDivisionError
+        with trio.CancelScope() as scope, must_finish(60):
+            scope.cancel()
+            await trio.sleep_forever()
+        await trio.lowlevel.checkpoint()
+        return 42
+
+    assert trio.run(main) == 42
+
+
 def test_things_that_do_not_want_to_be_looked_at() -> None:
     """A weak proxy whose object is gone, and what is waited for and cannot say what it is, keep no hang from being ended."""
     shy = Shy()

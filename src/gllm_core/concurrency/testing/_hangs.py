@@ -45,6 +45,8 @@ class _Watchdog:
         self._owner = threading.current_thread()
         self._task = _current_task()
         self._loop = None if self._task is None else self._task.get_loop()
+        self._scope = None if self._task is not None else _trio_scope()
+        self._wake_trio: Any = None
         self._handler: Any = None
         self.report: str | None = None
         self._thread = threading.Thread(target=self._watch, name="must-finish", daemon=True)
@@ -52,6 +54,9 @@ class _Watchdog:
     def __enter__(self) -> _Watchdog:
         if _SIGNAL is not None and self._owner is threading.main_thread():
             self._handler = signal.signal(_SIGNAL, self._interrupt)
+        if self._scope is not None:
+            self._wake_trio = sys.modules["trio"].lowlevel.current_trio_token().run_sync_soon
+            self._scope.__enter__()
         self._thread.start()
         return self
 
@@ -60,6 +65,8 @@ class _Watchdog:
         self._thread.join()
         if self._handler is not None and _SIGNAL is not None:
             signal.signal(_SIGNAL, self._handler)
+        if self._scope is not None:
+            self._scope.__exit__(*exc_info)
         if self.report is not None:
             if self._task is not None:
                 self._task.uncancel()
@@ -77,6 +84,11 @@ class _Watchdog:
         if self._task is not None and self._loop is not None:
             with suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._task.cancel)
+            if self._ended.wait(SECOND_CHANCE_S):
+                return
+        if self._scope is not None:
+            with suppress(RuntimeError):  # the run is over
+                self._wake_trio(self._scope.cancel)
             if self._ended.wait(SECOND_CHANCE_S):
                 return
         if self._handler is not None and _SIGNAL is not None and self._owner.ident is not None:
@@ -105,6 +117,15 @@ def _current_task() -> asyncio.Task[Any] | None:
         return None
 
 
+def _trio_scope() -> Any:
+    """A scope for a block of a task of trio, which nothing else ends without the whole run; None elsewhere."""
+    trio = sys.modules.get("trio")
+    try:
+        return None if trio is None or trio.lowlevel.current_task() is None else trio.CancelScope()
+    except RuntimeError:  # none is running here
+        return None
+
+
 @contextmanager
 def must_finish(seconds: float) -> Generator[None]:
     """End the block if it has not ended by itself after *seconds*, and show where it hung.
@@ -117,7 +138,7 @@ def must_finish(seconds: float) -> Generator[None]:
             names of the calls in flight, as they were when the time was over.
         TypeError, ValueError: *seconds* is no number, or not more than 0.
 
-    **Cancellation:** in a task of an asyncio loop, the task is cancelled; a block of the main thread is interrupted with
+    **Cancellation:** in a task of asyncio or trio, the block is cancelled; a block of the main thread is interrupted with
     `KeyboardInterrupt`, twice if need be. What resists for `SECOND_CHANCE_S` seconds each, and a block of another thread,
     ends with the process: the report goes to stderr, and the status is `HANG_STATUS`.
 
