@@ -90,6 +90,8 @@ def asyncify(func: Any = None, *, cancellable: Any = False, limiter: Any = None)
             dropped, and an exception that it raises is logged.
         limiter: bounds how many functions that share it run at the same time; a token is held until the function
             returns. None stands for AnyIO's default thread limiter of the running loop (40 tokens unless changed).
+            Loops in several threads, on asyncio and trio, may share one. Change its `total_tokens` on a loop that uses it:
+            AnyIO's setter is not made for other threads, and wakes nobody there.
 
     Returns:
         A coroutine function with the parameters of *func*, its name, doc and signature. It returns what *func* returns

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
 
 from anyio.from_thread import BlockingPortal
 
@@ -11,12 +10,13 @@ from gllm_core.concurrency import get_default_portal
 
 from . import _inside
 from ._arguments import refuse_number
+from ._blocks import block
 
 GRACE_S = 10.0
 """How long the calls that the block leaves in flight may take to end, once cancelled, in seconds."""
 
 
-@contextmanager
+@block
 def fresh_portal(*, grace_s: float = GRACE_S) -> Generator[BlockingPortal]:
     """Give the block a default portal of its own, started now and gone afterwards, reserve portals included.
 

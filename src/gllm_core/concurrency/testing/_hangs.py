@@ -8,11 +8,12 @@ import signal
 import sys
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 from ._arguments import refuse_number
+from ._blocks import block
 from ._stacks import report
 
 SECOND_CHANCE_S = 5.0
@@ -126,7 +127,7 @@ def _trio_scope() -> Any:
         return None
 
 
-@contextmanager
+@block
 def must_finish(seconds: float) -> Generator[None]:
     """End the block if it has not ended by itself after *seconds*, and show where it hung.
 

@@ -6,13 +6,13 @@ import gc
 import re
 import time
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from anyio import CapacityLimiter
 
 from . import _census
 from ._arguments import refuse_number
+from ._blocks import block
 
 PATIENCE_S = 3.0
 """How long what is about to end may take, in seconds."""
@@ -65,7 +65,7 @@ class Watch:
         return {key: text for key, text in texts.items() if self._ignore is None or not self._ignore.search(text)}
 
 
-@contextmanager
+@block
 def no_leaks(
     *, patience_s: float = PATIENCE_S, ignore: str | None = None, limiters: Iterable[CapacityLimiter] | None = None
 ) -> Generator[None]:

@@ -9,9 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Any
+
+from ._blocks import block
 
 SWITCH_INTERVALS_S = (1e-6, 1e-5, 1e-4, 5e-3)
 """From which the seed chooses one: how long a thread may run before another gets its turn, in seconds."""
@@ -68,7 +69,7 @@ def of_library(filename: str) -> bool:
     return os.path.dirname(filename) == _LIBRARY
 
 
-@contextmanager
+@block
 def perturb(seed: int | str, *, lines: bool = True) -> Generator[Perturbation]:
     """Disturb the scheduling of the block, as *seed* says: what goes wrong once in a month goes wrong in seconds.
 

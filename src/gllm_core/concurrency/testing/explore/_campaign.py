@@ -26,8 +26,8 @@ MOST_S = 600.0
 
 MOST_PREFIXES = 500
 SAMPLES = 500
-"""How many schedules a shard samples, with a seed of its own: the same samples, however many workers there are. To start one costs
-as much as some thirty of them.
+"""How many schedules a shard samples, with a seed of its own: the same samples, however many workers there are. To start one
+costs as much as some thirty of them.
 """
 
 
