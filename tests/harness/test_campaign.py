@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from gllm_core.concurrency.testing.explore import Verdict, search
 from gllm_core.concurrency.testing.explore._campaign import Campaign, Explored
 from gllm_core.concurrency.testing.explore._shard import Exploration, Shard, ShardResult, run_shard
 from harness import campaign_scenarios as scenarios
+from subprocess_tools import run_program
 
 
 def explore(
@@ -59,6 +61,19 @@ def test_worker_lost_again_and_again() -> None:
     """A shard that ends each worker that takes it up ends the campaign, with the reason."""
     with pytest.raises(LostError, match="lost with its worker 5 times"):
         explore(scenarios.exploration("sound"), jobs=1, work=scenarios.always_loses_its_worker)
+
+
+def test_workers_of_a_campaign_that_is_killed() -> None:
+    """They end with it. Were they to go on, they would hold its output open, and this would not end."""
+    ran = run_program("""
+import os, signal
+from gllm_core.concurrency.testing._farm import processes
+if __name__ == "__main__":
+    with processes(2) as workers:
+        print(workers.open().submit(os.getpid).result(60) != os.getpid(), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+""")
+    assert (ran.lines, ran.status) == (["True"], -signal.SIGKILL), ran
 
 
 def test_finding() -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator
@@ -60,7 +61,7 @@ def processes(jobs: int) -> Generator[Workers]:
     def open_pool() -> Executor:
         for pool in pools:
             pool.shutdown(wait=False, cancel_futures=True)
-        pools[:] = [ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_leave_interrupts_to_the_parent)]
+        pools[:] = [ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_belong_to_the_parent)]
         return pools[0]
 
     try:
@@ -74,9 +75,19 @@ def processes(jobs: int) -> Generator[Workers]:
             pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts_to_the_parent() -> None:
-    """Ctrl-C reaches the whole group of processes; the campaign's own decides what becomes of it."""
+def _belong_to_the_parent() -> None:
+    """Ctrl-C reaches the whole group of processes; the campaign's own decides what becomes of it. And where that is killed, its
+    workers end: the queue of their work does not tell them so, as each holds both ends of it.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_parent, name="campaign-parent", daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @contextmanager
