@@ -100,6 +100,17 @@ def test_what_waits_for_nothing_says_so() -> None:
     assert await_chain("x" * 1000) == [f"  waits for '{'x' * 299}..."]
 
 
+def test_what_cannot_say_what_it_is_does_not_cost_the_report() -> None:
+    """Something half made, whose repr raises, is told by its type, and the error by its own. proves: dump"""
+
+    class Shy:
+        def __repr__(self) -> str:
+            raise ValueError("half made")
+
+    (line,) = await_chain(Shy())
+    assert line.endswith(".Shy', whose repr raised ValueError")
+
+
 def test_an_iterator_that_has_let_go_of_what_it_iterated_over_is_the_end() -> None:
     """The iterator of a future that is done tells nobody what it was, and ends the chain. proves: dump"""
     with asyncio.Runner() as runner:
