@@ -7,7 +7,9 @@ import select
 import signal
 import threading
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from explore.brute_force import Program, perform
 from explore.one_line import step
@@ -67,6 +69,20 @@ def loses_its_worker_once(shard: Shard) -> ShardResult:
         marker.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return result
+
+
+def has_a_long_result(shard: Shard) -> ShardResult:
+    """Its worker is killed as soon as it has written as much of the result as a pipe takes at once."""
+    send = Connection._send  # type: ignore[attr-defined] # what writes to the pool's pipe
+
+    def cut(self: Any, data: Any, *args: Any) -> None:
+        if len(data) > select.PIPE_BUF:
+            os.write(self.fileno(), data[: select.PIPE_BUF])
+            os.kill(os.getpid(), signal.SIGKILL)
+        send(self, data, *args)
+
+    Connection._send = cut  # type: ignore[attr-defined]
+    return replace(run_shard(shard), why="of many words " * 10_000)
 
 
 def always_loses_its_worker(shard: Shard) -> ShardResult:

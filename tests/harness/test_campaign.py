@@ -57,6 +57,13 @@ def test_lost_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert explored.verdict == "EXHAUSTED"
 
 
+def test_worker_lost_in_the_middle_of_a_result() -> None:
+    """What a killed worker has begun to say is not waited for: a long result is not said through the pool's pipe."""
+    campaign, (explored,) = explore(scenarios.exploration("sound"), jobs=2, work=scenarios.has_a_long_result)
+    assert campaign.lost == 0
+    assert explored.schedules == count(scenarios.PROGRAMS, 2)
+
+
 def test_worker_lost_again_and_again() -> None:
     """A shard that ends each worker that takes it up ends the campaign, with the reason."""
     with pytest.raises(LostError, match="lost with its worker 5 times"):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -14,6 +16,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,6 +51,10 @@ class Workers:
     """What a future raises whose worker is gone."""
     alive: Callable[[], int] = lambda: 1
     """How many workers there are right now."""
+    wrap: Callable[[Callable[[Any], Any]], Callable[[Any], Any]] = lambda work: work
+    """What is sent to a worker in place of the work."""
+    read: Callable[[Any], Any] = lambda sent: sent
+    """The result of the work, of what comes back."""
 
 
 @contextmanager
@@ -64,15 +71,36 @@ def processes(jobs: int) -> Generator[Workers]:
         pools[:] = [ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_belong_to_the_parent)]
         return pools[0]
 
-    try:
-        yield Workers(said, jobs, open_pool)
-    except BaseException:
-        for child in set(multiprocessing.active_children()) - before:
-            child.terminate()  # and what it watches over sees that it is gone
-        raise
-    finally:
-        for pool in pools:
-            pool.shutdown(cancel_futures=True)
+    with tempfile.TemporaryDirectory(prefix="campaign-", ignore_cleanup_errors=True) as folder:
+        try:
+            yield Workers(said, jobs, open_pool, wrap=lambda work: partial(_into_file, folder, work), read=_out_of_file)
+        except BaseException:
+            for child in set(multiprocessing.active_children()) - before:
+                child.terminate()  # and what it watches over sees that it is gone
+            raise
+        finally:
+            for pool in pools:
+                pool.shutdown(cancel_futures=True)
+
+
+def _into_file(folder: str, work: Callable[[S], Any], shard: S) -> str:
+    """Run *work*, and say in which file of *folder* its result is.
+
+    A pool hands results over through a pipe, of which it holds both ends. Were a worker to be killed in the middle of a long
+    one, the pool would wait for the rest of it for ever. A name is short enough to be written at once, or not at all.
+    """
+    result = work(shard)
+    descriptor, name = tempfile.mkstemp(dir=folder)
+    with open(descriptor, "wb") as file:
+        pickle.dump(result, file)
+    return name
+
+
+def _out_of_file(name: str) -> Any:
+    file = Path(name)
+    result = pickle.loads(file.read_bytes())
+    file.unlink()
+    return result
 
 
 def _belong_to_the_parent() -> None:
@@ -159,8 +187,9 @@ class Farm:
         Raises:
             LostError: a shard was lost `TRIES` times, or all workers are gone.
         """
+        wrapped = self._workers.wrap(work)
         executor = self._workers.open()
-        running: dict[Future[R], tuple[S, int]] = {}
+        running: dict[Future[Any], tuple[S, int]] = {}
         again: deque[tuple[S, int]] = deque()
         while True:
             broken = False
@@ -173,7 +202,7 @@ class Farm:
                         break
                     shard, tries = new, 0
                 try:
-                    running[executor.submit(work, shard)] = shard, tries + 1
+                    running[executor.submit(wrapped, shard)] = shard, tries + 1
                 except self._workers.losses:
                     again.appendleft((shard, tries))
                     broken = True
@@ -183,7 +212,7 @@ class Farm:
             for future in ended:
                 shard, tries = running.pop(future)
                 try:
-                    result = future.result()
+                    result: R = self._workers.read(future.result())
                 except self._workers.losses as error:
                     self._lose(tries, error)
                     again.append((shard, tries))
