@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Coroutine, Generator
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -168,13 +169,27 @@ def test_a_coroutine_of_trio_that_is_closed_when_no_loop_runs_is_not_driven() ->
 
 
 def test_whose_call_blocks_a_loop_is_known_on_its_thread() -> None:
-    """A task that AnyIO started on a portal is nobody's call, one that `syncify` started is one. proves: S7"""
+    """A task that AnyIO started on a portal is nobody's call, one that `syncify` started is one; one that waits there is not
+    what runs. proves: S7
+    """
     portal = get_default_portal()
+    begun, leave = threading.Event(), portal.call(anyio.Event)
+
+    async def wait() -> None:
+        begun.set()
+        await leave.wait()
 
     async def look() -> str | None:
         call = call_driven_here()
         return None if call is None else call.name
 
     assert syncify(look)() == look.__qualname__
+    waiter = threading.Thread(target=syncify(wait), daemon=True)
+    waiter.start()
+    assert begun.wait(WAIT_S)
+    assert syncify(look)() == look.__qualname__
     assert portal.call(look) is None
+    portal.call(leave.set)
+    waiter.join(WAIT_S)
+    assert not waiter.is_alive()
     assert call_driven_here() is None
