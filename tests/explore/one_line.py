@@ -1,7 +1,16 @@
-"""One line of code that is a scheduling point, for models that count them."""
+"""Code whose lines are scheduling points, for models that count them."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 
 def step() -> None:
     pass
+
+
+@dataclass
+class Made:
+    """Its initialiser was generated: that code has no file of its own."""
+
+    number: int

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 
 from explore.brute_force import Program, count, perform
-from explore.one_line import step
+from explore.one_line import Made, step
 from gllm_core.concurrency.testing.explore import Verdict, search
 
 LOCKED: Program = ("acquire a", "release a")
@@ -88,3 +90,32 @@ def test_all_interleavings_of_lines() -> None:
 
     assert search(scenario, preemptions=None, modules=["explore.one_line"]).verdict is Verdict.EXHAUSTED
     assert len(set(orders)) == math.comb(6, 3)
+
+
+@dataclass
+class Foreign:
+    """Of this module, which is not explored."""
+
+    number: int
+
+
+def both(*calls: Callable[[int], object]) -> Callable[[], None]:
+    """A model of two threads, each of which does *calls*."""
+
+    def scenario() -> None:
+        threads = [threading.Thread(target=lambda: [call(1) for call in calls]) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    return scenario
+
+
+@pytest.mark.parametrize("calls", [(Made, Foreign), (Foreign, Made)], ids=["ours-first", "foreign-first"])
+def test_generated_code_belongs_to_its_module(calls: tuple[Callable[[int], object], ...]) -> None:
+    """The generated code of all modules has the same file name; whose it is does not depend on what ran first."""
+    alone = search(both(Made), preemptions=None, modules=["explore.one_line"])
+    beside = search(both(*calls), preemptions=None, modules=["explore.one_line"])
+    assert alone.verdict is beside.verdict is Verdict.EXHAUSTED
+    assert beside.schedules == alone.schedules > 1

@@ -41,8 +41,7 @@ class Watch:
     def _run(self) -> None:
         while True:
             time.sleep(self._limit_s / 4)
-            with suppress(OSError, ValueError):  # stderr is a pipe that nobody reads, or was closed: it may be replaced
-                self.look()
+            self.look()
 
     def look(self) -> None:
         now = time.monotonic()
@@ -51,8 +50,9 @@ class Watch:
         names = {repr(name) for key, name in late.items() if key not in self._reported}
         self._reported = set(late)
         if names and sys.stderr is not None:
-            sys.stderr.write(f"in flight for more than {self._limit_s:g} s: {', '.join(sorted(names))}\n")
-            dump()
+            with suppress(OSError, ValueError):  # it is a pipe that nobody reads, or was closed: it may be replaced
+                sys.stderr.write(f"in flight for more than {self._limit_s:g} s: {', '.join(sorted(names))}\n")
+                dump()
 
 
 def seconds_wanted(environment: str | None, *, dev_mode: bool) -> float | None:

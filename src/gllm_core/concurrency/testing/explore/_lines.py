@@ -27,18 +27,18 @@ class Lines:
         self._modules = tuple(modules)
         self._opcodes = opcodes
         self._wanted: dict[str, bool] = {}
-
-    @property
-    def met(self) -> bool:
+        self.met = False
         """Whether any code of the named modules was seen."""
-        return True in self._wanted.values()
 
     def wants(self, code: CodeType, frame: FrameType) -> bool:
-        wanted = self._wanted.get(code.co_filename)
+        file = code.co_filename
+        wanted = self._wanted.get(file)
         if wanted is None:
             name = str(frame.f_globals.get("__name__", ""))
             wanted = _below(name, self._modules) and not _below(name, (_NOT_OURS,))
-            self._wanted[code.co_filename] = wanted
+            self.met = self.met or wanted
+            if not file.startswith("<"):  # the code of all dataclasses and named tuples, also of our own, says `<string>`
+                self._wanted[file] = wanted
         return wanted and code.co_name not in _SKIPPED and not _is_our_own(code)
 
     def install(self) -> None:
