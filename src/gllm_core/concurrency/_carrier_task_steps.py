@@ -160,14 +160,24 @@ class StepTask:
 
     async def serve(self) -> Any:
         """Run the steps. Returns the value of the last one."""
+        ahead = False
         try:
             while True:
                 step, self._step = self._step, None
                 if step is None:
                     if self._stopping or not self._dispatcher.accepts:
                         await self._close_source()
-                    await self._park()
+                    try:
+                        await self._park()
+                    except BaseException as cancelled:
+                        # Twice without a step between is no scope of the source's own, or one that would cancel for ever.
+                        if ahead or self._call.cancel_requested or not is_native_cancellation(cancelled):  # type: ignore[union-attr]
+                            raise
+                        ahead = await self._source.cancelled(cancelled)  # type: ignore[union-attr] # not let go of yet
+                        if not ahead:
+                            return END
                     continue
+                ahead = False
                 if self._chain is not None:
                     adopt(self._chain)
                     self._chain = None

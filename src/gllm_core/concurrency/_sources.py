@@ -84,13 +84,14 @@ class Stream:
 class AsyncStream:
     """An asynchronous stream, as `yield from` would run it, if it could: see `Stream`."""
 
-    __slots__ = ("_func", "_iterator", "_name", "_over", "error")
+    __slots__ = ("_ahead", "_func", "_iterator", "_name", "_over", "error")
 
     def __init__(self, name: str, func: Callable[[], AsyncIterable[Any]]) -> None:
         self._name = name
         self._func: Callable[[], AsyncIterable[Any]] | None = func
         self._iterator: Any = None
         self._over = False
+        self._ahead: list[Any] = []
         self.error: Any = None
 
     async def begin(self) -> Any:
@@ -106,6 +107,8 @@ class AsyncStream:
         return await self.next()
 
     async def next(self) -> Any:
+        if self._ahead:
+            return self._ahead.pop()
         self._over = True
         try:
             item = await anext(self._iterator)
@@ -120,6 +123,31 @@ class AsyncStream:
     async def throw(self) -> Any:
         """Throw `error` into it."""
         error, self.error = self.error, None
+        self._ahead.clear()
+        try:
+            return await self._throw(error)
+        finally:
+            del error
+
+    def raise_unseen(self) -> None:
+        """Raise `error`, if the source was over before it could be thrown in."""
+        error, self.error = self.error, None
+        try:
+            if error is not None:
+                raise_unchanged(error)
+        finally:
+            del error
+
+    async def cancelled(self, cause: BaseException) -> bool:
+        """Throw *cause*, which came between two items, into it, as if its `yield` were an `await`: a scope of its own may have
+        caused it, and deal with it. Returns whether it goes on; then it is one item ahead.
+        """
+        item = await self._throw(cause)
+        if item is not END:
+            self._ahead.append(item)
+        return item is not END
+
+    async def _throw(self, error: BaseException) -> Any:
         athrow = getattr(self._iterator, "athrow", None)
         try:
             if athrow is None:
@@ -243,6 +271,10 @@ class AsyncScope:
             return bool(await self._exit(manager, type(handled), handled, at))
         finally:
             del error, at
+
+    async def cancelled(self, cause: BaseException) -> bool:
+        """Never goes on: `abandon` leaves it."""
+        raise_unchanged(cause)
 
     async def abandon(self, cause: BaseException) -> bool:
         """Leave it because of *cause*. Returns its verdict."""

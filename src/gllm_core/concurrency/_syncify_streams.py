@@ -99,7 +99,8 @@ def syncify_iterator(async_func: Any = None, *, portal: Any = None) -> Any:
     **Cancellation:** Ctrl-C while an item is produced cancels the source, waits until its `finally` blocks are done and raises
     `KeyboardInterrupt`. Below an asyncified function whose awaiter is cancelled, the source is cancelled too. Left early,
     by `close`, `break` or the garbage collector, the source is closed in its task, and the task ends. A portal that stops
-    closes the source.
+    closes the source. What cancels it from inside between two items (a deadline, a child of a task group that fails) is
+    raised at its `yield`, at once; what it gives or raises then comes with the next item.
 
     **Threads:** may be used from any thread, one after another. On the thread of a running loop it warns as `syncify` does.
 
@@ -138,6 +139,7 @@ def syncify_iterator(async_func: Any = None, *, portal: Any = None) -> Any:
                 value = carrier.ask(step)
                 step = source.next
                 if value is END:
+                    source.raise_unseen()
                     return
                 try:
                     yield value
