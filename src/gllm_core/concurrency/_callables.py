@@ -36,7 +36,7 @@ def reject_not_blocking(func: object) -> None:
     what = f"asyncify() got the {{}} {name_of(func)!r}; {{}}"
     if not callable(func):
         raise TypeError(f"asyncify() needs a callable, got {func!r}; pass the function itself, not the result of a call")
-    if _is(inspect.iscoroutinefunction, func) or _is(_is_marked_coroutine_function, func):
+    if _is_coroutine_function(func):
         raise TypeError(what.format("coroutine function", "await it directly"))
     if _is(inspect.isasyncgenfunction, func):
         raise TypeError(what.format("async generator function", "iterate over it directly with 'async for'"))
@@ -56,7 +56,7 @@ def reject_not_async(async_func: object) -> None:
         )
     if _is(inspect.isasyncgenfunction, async_func):
         raise TypeError(what.format("async generator function", "use syncify_iterator, which bridges one item at a time"))
-    if _is(inspect.isgeneratorfunction, async_func):
+    if _is(inspect.isgeneratorfunction, async_func) and not _is_coroutine_function(async_func):
         raise TypeError(what.format("generator function", "it is not async: call it directly"))
 
 
@@ -82,7 +82,7 @@ def reject_not_blocking_source(caller: str, func: object) -> None:
     _reject_made_scope(caller, func)
     if not callable(func):
         raise TypeError(f"{caller}() needs a callable, got {func!r}; pass the function itself, not the result of a call")
-    if _is(inspect.iscoroutinefunction, func) or _is(_is_marked_coroutine_function, func):
+    if _is_coroutine_function(func):
         raise TypeError(what.format("coroutine function", "await it directly"))
     if _is(inspect.isasyncgenfunction, func):
         remedy = "decorate it with contextlib.asynccontextmanager" if scope else "iterate over it directly with 'async for'"
@@ -103,7 +103,7 @@ def reject_not_async_source(caller: str, async_func: object) -> None:
         raise TypeError(
             f"{caller}() needs an async callable, got {async_func!r}; pass the function itself, not the result of a call"
         )
-    if _is(inspect.iscoroutinefunction, async_func) or _is(_is_marked_coroutine_function, async_func):
+    if _is_coroutine_function(async_func):
         raise TypeError(what.format("coroutine function", "use syncify"))
     if _is(inspect.isgeneratorfunction, async_func):
         remedy = "decorate it with contextlib.contextmanager" if scope else "iterate over it directly with 'for'"
@@ -132,9 +132,12 @@ def dress(wrapper: _W, func: Callable[..., Any]) -> _W:
     named: object = func
     while isinstance(named, functools.partial):
         named = named.func
+    model: Any = func
+    if not isinstance(getattr(named, "__name__", ""), str):  # a proxy, which answers every question with another one
+        named = model = type(named)
     if isinstance(named, type) or not hasattr(named, "__name__"):
         # A class or a callable object: its attributes are not those of a function, so nothing is merged from __dict__.
-        functools.update_wrapper(wrapper, func, updated=())
+        functools.update_wrapper(wrapper, model, updated=())
     else:
         functools.update_wrapper(wrapper, cast("Callable[..., Any]", named))
     wrapper.__name__ = getattr(named, "__name__", type(named).__name__)
@@ -154,6 +157,17 @@ def _is(predicate: Callable[[Any], bool], func: object) -> bool:
     while isinstance(func, functools.partial):
         func = func.func
     return predicate(func) or (not isinstance(func, type) and predicate(getattr(type(func), "__call__", None)))  # noqa: B004 # the method itself is wanted
+
+
+def _is_coroutine_function(func: object) -> bool:
+    kinds = (inspect.iscoroutinefunction, _is_marked_coroutine_function, _is_generator_based_coroutine_function)
+    return any(_is(kind, func) for kind in kinds)
+
+
+def _is_generator_based_coroutine_function(func: object) -> bool:
+    """Whether it is what `types.coroutine` makes of a generator function, and still one to `inspect`."""
+    code = getattr(func.__func__ if isinstance(func, MethodType) else func, "__code__", None)
+    return isinstance(code, CodeType) and bool(code.co_flags & inspect.CO_ITERABLE_COROUTINE)
 
 
 def _is_marked_coroutine_function(func: object) -> bool:
