@@ -202,7 +202,10 @@ class StepTask:
             await self._source.abandon(stopped)  # type: ignore[union-attr] # not let go of yet
         except Exception:  # noqa: BLE001 # it is logged
             logger.exception("%s raised when its portal was stopped", self.name, extra=fields("source_error", call=self.name))
-        raise stopped
+        try:
+            raise stopped
+        finally:
+            del stopped  # its traceback leads here
 
     async def _run_last(self, last: AsyncStep | None) -> Any:
         self._leaving = True

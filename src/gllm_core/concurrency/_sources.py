@@ -75,6 +75,7 @@ class Stream:
         return item
 
     def close(self) -> None:
+        self.error = None  # one that never was thrown in: its traceback leads here
         close = getattr(self._iterator, "close", None)
         if close is not None and not self._over:
             self._over = True
@@ -164,6 +165,7 @@ class AsyncStream:
         return item
 
     async def close(self) -> None:
+        self.error = None  # as in a `Stream`
         aclose = getattr(self._iterator, "aclose", None)
         if aclose is not None and not self._over:
             self._over = True

@@ -159,6 +159,8 @@ def syncify_iterator(async_func: Any = None, *, portal: Any = None) -> Any:
                 except not_running:
                     if carrier.refused_elsewhere:  # else the portal's end has closed the source
                         raise
+                finally:
+                    source.error = None  # one that never was thrown in: its traceback leads here
 
     return dress(wrapper, func)
 
