@@ -103,7 +103,8 @@ def asyncify_iterator(func: Any = None, *, limiter: Any = None) -> Any:
         func: the function that returns the blocking iterable: a generator function, or any other. Left out, a decorator is
             returned.
         limiter: bounds how many streams, and functions, that share it run at the same time; a stream holds a token from
-            its first item until it is closed. None stands for AnyIO's default thread limiter of the running loop.
+            its first item until it is closed, and lends it to nobody: what the consumer asyncifies meanwhile needs another one.
+            None stands for AnyIO's default thread limiter of the running loop.
 
     Returns:
         An async generator function with the parameters of *func*, its name, doc and signature. An item is produced when it
@@ -189,7 +190,8 @@ def asyncify_context(func: Any = None, *, limiter: Any = None) -> Any:
         func: the function that returns the context manager, such as one under `contextlib.contextmanager`, or a class. Left
             out, a decorator is returned.
         limiter: bounds how many scopes, and functions, that share it run at the same time; a scope holds a token from enter
-            to exit. None stands for AnyIO's default thread limiter of the running loop.
+            to exit, and lends it to nobody: what the body asyncifies needs another one. None stands for AnyIO's default thread
+            limiter of the running loop.
 
     Returns:
         A function with the parameters of *func*, its name, doc and signature, which returns an async context manager that
