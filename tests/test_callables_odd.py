@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Generator
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 
@@ -52,3 +53,14 @@ def test_a_generator_based_coroutine_function_is_refused_as_one(wrap: Any) -> No
     """The remedy is that of a coroutine function, not that of a generator function. proves: A9"""
     with pytest.raises(TypeError, match=r"coroutine function .*generator_based'; await it directly"):
         wrap(generator_based)
+
+
+async def fetch() -> int:
+    return 7
+
+
+@pytest.mark.parametrize("wrap", [asyncify, asyncify_iterator])
+def test_a_mock_of_a_coroutine_function_is_refused_as_one(wrap: Any) -> None:
+    """What unittest makes in the place of a coroutine function is one, on every Python. proves: A9"""
+    with pytest.raises(TypeError, match=r"coroutine function 'fetch'; await it directly"):
+        wrap(create_autospec(fetch))
