@@ -21,6 +21,19 @@ from ._registry import registry
 from ._syncify import syncify
 
 
+class _StepInFlight:
+    """What a job cancels of a stream or scope: the step that its function waits for, and no later one."""
+
+    __slots__ = ("_carrier", "_number")
+
+    def __init__(self, carrier: StepTask, number: int) -> None:
+        self._carrier = carrier
+        self._number = number
+
+    def cancel(self) -> None:
+        self._carrier.cancel_step(self._number)
+
+
 class CarrierTask(StepTask):
     """Asks for one step after another, and waits for each."""
 
@@ -30,6 +43,7 @@ class CarrierTask(StepTask):
         What interrupts the wait ends the stream or scope, whose end is waited for.
         """
         call = self._call
+        self._number += 1  # before it can be under way
         if call is None or loop_runs_here() or chains.lead_here():
             self._ask_through_syncify(step, last=last)
         elif call.done:
@@ -92,11 +106,12 @@ class CarrierTask(StepTask):
             loan = Loan(job.lendable, loans.get())
             self._chain = copy_context()
             self._chain.run(loans.set, loan)
+        ours = _StepInFlight(self, self._number)
         try:
-            job.attach(call)
+            job.attach(ours)
             self._ask_directly(call, step)
         finally:
-            job.detach(call)
+            job.detach(ours)
             if loan is not None:
                 loan.close()
 

@@ -6,18 +6,20 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import Context, copy_context
+from math import inf
 from typing import Any
 
-from anyio import CancelScope, Event, get_cancelled_exc_class
+from anyio import CancelScope, Event, current_effective_deadline, get_cancelled_exc_class
 from anyio.from_thread import BlockingPortal
 from anyio.lowlevel import current_token
 
-from ._anyio_internals import asyncio, is_cancellation, is_native_cancellation, running_asyncio_loop
+from ._anyio_internals import asyncio, is_cancellation, is_native_cancellation, may_be_cancelled, running_asyncio_loop
 from ._call import Call, not_running
 from ._chain import adopt
 from ._dispatch import Dispatcher
 from ._errors import PortalNotRunningError
 from ._log import fields, logger
+from ._loops import SHIELD_POLL_S
 from ._portal import portals
 from ._registry import State
 from ._sources import END, AsyncScope, AsyncStream
@@ -81,6 +83,8 @@ class StepTask:
         self._value: Any = None
         self._parked: asyncio.Future[None] | Event | None = None
         self._replied = self._stopping = self._leaving = False
+        self._number = 0
+        """Of the step that was asked for last, by a thread that waits for it."""
         self.refused_elsewhere = False
         """Whether it was a call of the source's own that raised PortalNotRunningError in the last step."""
         self.began_at = 0.0
@@ -152,6 +156,27 @@ class StepTask:
         elif parked is not None and not parked.done():
             parked.set_result(None)
 
+    def cancel_step(self, number: int) -> None:
+        """Cancel the step of that *number*, from any thread. If it is over when the loop hears of it, nothing is cancelled: it
+        would be what comes after it, such as the close.
+        """
+        try:
+            self._dispatcher.wake(self._cancel_step_here, number)
+        except RecursionError:
+            raise
+        except RuntimeError:  # the loop is closed; the consumer's health check ends the wait
+            pass
+
+    def _cancel_step_here(self, number: int) -> None:
+        call = self._call
+        if call is None or call.done or number != self._number or self._replied:
+            return
+        if self._loop is not None and not may_be_cancelled(call.task):
+            self._loop.call_later(SHIELD_POLL_S, self._cancel_step_here, number)
+            return
+        call.cancel_requested = True
+        self._dispatcher.cancel_here(call)
+
     def stop(self) -> None:
         self._stopping = True
         self.resume()
@@ -185,6 +210,8 @@ class StepTask:
                 del step
                 if value is END or self._leaving:
                     return value
+                if self._call.cancel_requested and self._is_cancelled_for_good():  # type: ignore[union-attr] # it runs this
+                    continue  # the step did not notice; waiting for the next one does
                 self._value, self._replied = value, True
                 del value
                 self._call.doorbell.release()  # type: ignore[union-attr] # it runs this
@@ -194,6 +221,10 @@ class StepTask:
             raise
         finally:
             self._source = None
+
+    def _is_cancelled_for_good(self) -> bool:
+        """Whether each await from here on is cancelled, the close too. asyncio cancels one only."""
+        return self._loop is None and current_effective_deadline() == -inf
 
     async def _close_source(self) -> None:
         """The portal stops, and the consumer has not come back."""

@@ -302,6 +302,10 @@ class Dispatcher:
             call.refused = True
             call.ring()
 
+    def cancel_here(self, call: Call) -> None:
+        """As `cancel`, on the loop's thread, and at once."""
+        self._deliver_cancel(call)
+
     def _deliver_cancel(self, call: Call) -> None:
         if self._claim(call):  # an interrupt came between registration and wake-up: it never starts
             self._finish(call, CancelledError())
