@@ -83,7 +83,7 @@ class StepTask:
         self._value: Any = None
         self._parked: asyncio.Future[None] | Event | None = None
         self._replied = self._stopping = self._leaving = False
-        self._number = 0
+        self._number: int = 0
         """Of the step that was asked for last, by a thread that waits for it."""
         self.refused_elsewhere = False
         """Whether it was a call of the source's own that raised PortalNotRunningError in the last step."""
