@@ -160,12 +160,7 @@ class StepTask:
         """Cancel the step of that *number*, from any thread. If it is over when the loop hears of it, nothing is cancelled: it
         would be what comes after it, such as the close.
         """
-        try:
-            self._dispatcher.wake(self._cancel_step_here, number)
-        except RecursionError:
-            raise
-        except RuntimeError:  # the loop is closed; the consumer's health check ends the wait
-            pass
+        self._dispatcher.ask_for_end(self._cancel_step_here, number)
 
     def _cancel_step_here(self, number: int) -> None:
         call = self._call

@@ -150,11 +150,15 @@ class Dispatcher:
             if self._claim(call):
                 self._finish(call, CancelledError())
             return
+        self.ask_for_end(self._deliver_cancel, call)
+
+    def ask_for_end(self, act: Callable[[T], object], of: T) -> None:
+        """As `wake`, of what ends a call, or a step of one: where the loop is gone, the caller's health check does that."""
         try:
-            self._tasks.wake(self._deliver_cancel, call)
+            self._tasks.wake(act, of)  # type: ignore[union-attr] # as it serves
         except RecursionError:
             raise
-        except RuntimeError:  # the loop is gone; the caller's health check ends the call
+        except RuntimeError:
             pass
 
     def wake(self, act: Callable[[T], object], of: T) -> None:
