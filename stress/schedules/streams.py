@@ -162,6 +162,35 @@ def async_stream_that_is_left() -> None:
     assert in_flight() == ()
 
 
+@scenario(*TASK, preemptions=1, quick=True)
+def async_stream_cancelled_below_a_thread() -> None:
+    """The consumer of a stream through a thread and a portal is cancelled at some step's beginning or end: both are closed, in
+    peace, and nothing but its cancellation comes out.
+    """
+    from gllm_core.concurrency import asyncify, asyncify_iterator, in_flight, syncify, syncify_iterator
+
+    source = _Source()
+
+    async def main() -> None:
+        with anyio.CancelScope() as scope:
+            through: Any = asyncify_iterator(syncify_iterator(source.async_items))()
+            async with contextlib.aclosing(through):
+                with calm():
+                    assert await anext(through) == 1
+                asyncio.get_running_loop().call_soon(scope.cancel)
+                async for _ in through:
+                    await anyio.lowlevel.checkpoint()
+        assert scope.cancelled_caught
+        assert source.closed == 1
+        assert in_flight() == ()
+        assert _free()
+
+    with calm():
+        syncify(anyio.sleep)(0)
+        anyio.run(asyncify(int))
+    anyio.run(main)
+
+
 @scenario(*TASK, preemptions=2, quick=True)
 def async_stream_against_stop() -> None:
     """The portal is being stopped while a stream produces there: it ends, with the source closed."""
