@@ -42,10 +42,11 @@ check: $(READY)  ## everything that the gate asks for: some twenty minutes on tw
 	@$(TOGETHER) test lint types typing-tests model-if-there compare-ours coverage $(OTHERS:%=test-%) dist-check docs explore-quick
 	@$(MAKE) --no-print-directory test-lowest
 
-lint: $(READY)  ## format, lint, and which module may import which
+lint: $(READY)  ## format, lint, which module may import which, and whether the sabotage patches still apply
 	$(RUN)ruff format --check .
 	$(RUN)ruff check .
 	$(RUN)lint-imports
+	cd tests && ../$(RUN)python -m sabotage.run --check
 
 types: $(READY)  ## mypy and pyright, both strict; verifytypes and stubtest run on the wheel, see typing-tests
 	$(RUN)mypy
@@ -100,7 +101,7 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	@touch $@
 
 sabotage: $(READY)  ## each patch breaks one promise; who should notice must; NAMES, JOBS, TABLE=FILE; MATRIX=1 has every layer try, for hours
-	cd tests && $(call limit,$(if $(MATRIX),36000,1800)) ../$(RUN)python -m sabotage.run $(NAMES) \
+	cd tests && $(call limit,$(if $(MATRIX),36000,3600)) ../$(RUN)python -m sabotage.run $(NAMES) \
 	    $(if $(MATRIX),--matrix) $(if $(JOBS),--jobs $(JOBS)) $(if $(TABLE),--table $(abspath $(TABLE)))
 
 # Long: not part of the gate. mutmut is installed for this alone.

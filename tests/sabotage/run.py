@@ -200,6 +200,19 @@ def try_nothing(looks: set[Look]) -> list[Row]:
         return rows
 
 
+def check(chosen: list[Sabotage]) -> int:
+    """Say which patches do not apply any more: whoever changes the lines that they change is to know at once."""
+    if shutil.which("git") is None:
+        print("git is missing: whether the sabotage patches still apply is not known")
+        return 0
+    command = ["git", "apply", "--check"]
+    stale = [
+        s.path.name for s in chosen if subprocess.run([*command, s.path], cwd=ROOT, capture_output=True, check=False).returncode
+    ]
+    print(f"does not apply any more: {', '.join(stale)}" if stale else f"all {len(chosen)} sabotage patches apply")
+    return 1 if stale else 0
+
+
 def try_signatures() -> list[Row]:
     """The typing tests break each signature of their list, and say whose break goes unnoticed."""
     command = (sys.executable, "typing_tests/run.py")
@@ -255,12 +268,15 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="only the patches whose names contain one of these")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--matrix", action="store_true", help="every layer on every patch; takes hours")
+    parser.add_argument("--check", action="store_true", help="only whether each patch still applies, and says who notices it")
     parser.add_argument("--table", type=Path, help="write the table to this file, as Markdown")
     options = parser.parse_args()
     every = [read(path, options.matrix) for path in sorted(HERE.glob("*.patch"))]
     chosen = [s for s in every if not options.names or any(name in s.path.stem for name in options.names)]
     if not chosen:
         raise SystemExit("no patch of that name")
+    if options.check:
+        return check(chosen)
     began = time.monotonic()
     with ThreadPoolExecutor(options.jobs) as pool:
         unpatched = pool.submit(try_nothing, {look for sabotage in chosen for look in sabotage.looks})
