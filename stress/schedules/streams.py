@@ -162,7 +162,7 @@ def async_stream_that_is_left() -> None:
     assert in_flight() == ()
 
 
-@scenario(*TASK, preemptions=1, quick=True)
+@scenario(*TASK, actors=3, quick=True)
 def async_stream_cancelled_below_a_thread() -> None:
     """The consumer of a stream through a thread and a portal is cancelled at some step's beginning or end: both are closed, in
     peace, and nothing but its cancellation comes out.
