@@ -135,8 +135,8 @@ $(OTHERS:%=explorer-%): explorer-%:
 	else echo "make: Python $* was not found: not tested"; fi
 
 EXPLORE = cd stress && ../$(RUN)python -m schedules $(if $(JOBS),--jobs $(JOBS)) $(if $(JSON),--json $(abspath $(JSON)))
-explore: $(READY)  ## every schedule of small scenarios of our own code; JOBS, SECONDS, PREEMPTIONS, PCT, JSON
-	$(EXPLORE) $(if $(filter-out file,$(origin SECONDS)),--seconds $(SECONDS)) \
+explore: $(READY)  ## every schedule of small scenarios of our own code; NAMES, JOBS, SECONDS, PREEMPTIONS, PCT, JSON
+	$(EXPLORE) $(NAMES) $(if $(filter-out file,$(origin SECONDS)),--seconds $(SECONDS)) \
 	    $(if $(PREEMPTIONS),--preemptions $(PREEMPTIONS)) $(if $(PCT),--pct $(PCT))
 
 explore-quick: $(READY)  ## the small ones whole, samples of the rest, in three minutes on two cores
