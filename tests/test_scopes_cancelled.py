@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-import anyio
 import pytest
 from anyio.from_thread import BlockingPortal
 
 from gllm_core.concurrency import syncify_context
 from handshakes import WAIT_S
+from insides import Made, deadline, group_whose_child_raises, limited
 from outcomes import outcome_of
-
-Made = Callable[[], AbstractAsyncContextManager[None]]
 
 
 def ended_inside(make: Made, portal: BlockingPortal | None, raised: Exception | None) -> tuple[str, object]:
@@ -42,17 +40,7 @@ def ended_inside(make: Made, portal: BlockingPortal | None, raised: Exception | 
 def test_the_error_of_a_child_is_raised_at_the_exit(portal: BlockingPortal | None, raised: Exception | None) -> None:
     """What cancels the scope from inside is raised when the body is over; the body's own is not lost. proves: I4, I2, S2"""
     error = ValueError()
-
-    async def fails() -> None:
-        raise error
-
-    @asynccontextmanager
-    async def group() -> AsyncIterator[None]:
-        async with anyio.create_task_group() as children:
-            children.start_soon(fails)
-            yield
-
-    kind, caught = ended_inside(group, portal, raised)
+    kind, caught = ended_inside(group_whose_child_raises(error), portal, raised)
     assert kind == "error"
     assert isinstance(caught, ExceptionGroup)
     assert caught.exceptions == (error,)
@@ -62,24 +50,12 @@ def test_the_error_of_a_child_is_raised_at_the_exit(portal: BlockingPortal | Non
 
 def test_a_deadline_inside_is_raised_at_the_exit(portal: BlockingPortal | None) -> None:
     """A scope that turns its cancellation into an error raises that when the body is over. proves: I4, I2"""
-
-    @asynccontextmanager
-    async def deadline() -> AsyncIterator[None]:
-        with anyio.fail_after(0):
-            yield
-
     kind, caught = ended_inside(deadline, portal, None)
     assert (kind, type(caught)) == ("error", TimeoutError)
 
 
 def test_a_scope_that_deals_with_its_cancellation_is_left_in_peace(portal: BlockingPortal | None) -> None:
     """A scope that takes its own cancellation is over; the body's error, which it never saw, is not. proves: I4"""
-
-    @asynccontextmanager
-    async def limited() -> AsyncIterator[None]:
-        with anyio.move_on_after(0):
-            yield
-
     error = LookupError()
     assert ended_inside(limited, portal, None) == ("value", None)
     assert ended_inside(limited, portal, error) == ("error", error)

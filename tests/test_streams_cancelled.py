@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Generator
 from concurrent.futures import CancelledError
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import anyio
 import pytest
@@ -14,9 +14,8 @@ from anyio.from_thread import BlockingPortal
 
 from gllm_core.concurrency import syncify_iterator
 from handshakes import WAIT_S
+from insides import Made, deadline, group_whose_child_raises, limited
 from outcomes import outcome_of
-
-Made = Callable[[], AbstractAsyncContextManager[None]]
 
 
 def cancelled_inside(make: Made, portal: BlockingPortal | None, *after: int) -> Generator[int, None, None]:
@@ -38,18 +37,6 @@ def cancelled_inside(make: Made, portal: BlockingPortal | None, *after: int) -> 
     assert next(stream) == 1
     assert ended.wait(WAIT_S)
     return stream
-
-
-@asynccontextmanager
-async def limited() -> AsyncIterator[None]:
-    with anyio.move_on_after(0):
-        yield
-
-
-@asynccontextmanager
-async def deadline() -> AsyncIterator[None]:
-    with anyio.fail_after(0):
-        yield
 
 
 def test_a_deadline_inside_is_raised_by_the_next_item(portal: BlockingPortal | None) -> None:
@@ -75,17 +62,7 @@ def test_a_deadline_of_asyncio_is_one(fresh_portal: BlockingPortal) -> None:
 def test_the_error_of_a_child_is_raised_by_the_next_item(portal: BlockingPortal | None) -> None:
     """A child of a task group around the items that fails ends the stream: with its error, and no other. proves: I2, I4"""
     error = ValueError()
-
-    async def fails() -> None:
-        raise error
-
-    @asynccontextmanager
-    async def group() -> AsyncIterator[None]:
-        async with anyio.create_task_group() as children:
-            children.start_soon(fails)
-            yield
-
-    kind, caught = outcome_of(lambda: next(cancelled_inside(group, portal)))
+    kind, caught = outcome_of(lambda: next(cancelled_inside(group_whose_child_raises(error), portal)))
     assert kind == "error"
     assert isinstance(caught, ExceptionGroup)
     assert caught.exceptions == (error,)

@@ -171,8 +171,8 @@ def _is_generator_based_coroutine_function(func: object) -> bool:
 
 
 def _is_marked_coroutine_function(func: object) -> bool:
-    # Before 3.13 only asyncio knows of some objects that are marked as coroutine functions (mocks, Cython); it is
-    # deprecated from 3.14 on, where inspect knows them all.
+    # Up to 3.13 only asyncio knows of some objects that are marked as coroutine functions (mocks, Cython); from 3.14 on its
+    # function is deprecated, and inspect knows them all.
     asyncio = sys.modules.get("asyncio") if sys.version_info < (3, 14) else None
     is_marked: Callable[[object], bool] | None = getattr(asyncio, "iscoroutinefunction", None)
     return is_marked is not None and is_marked(func)
